@@ -1,0 +1,41 @@
+//! Time, injected. The only place that reads the machine's clock.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// What time it is: microseconds since 1970, UTC.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    fn now_micros(&self) -> i64;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn now_micros(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A clock that stands where it is put.
+#[derive(Debug, Default)]
+pub struct FixedClock(AtomicI64);
+
+impl FixedClock {
+    #[must_use]
+    pub const fn new(micros: i64) -> Self {
+        Self(AtomicI64::new(micros))
+    }
+
+    pub fn set(&self, micros: i64) {
+        self.0.store(micros, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now_micros(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,120 @@
+//! Every path of the lake and every name of a topic or group. Nothing outside this file formats one.
+
+use object_store::path::Path;
+
+/// Where plans are put, by digest.
+#[must_use]
+pub fn plan(digest: &str) -> Path {
+    Path::from(format!("_tress/plans/{digest}.json"))
+}
+
+/// Where `prepare` records what a revision is made of.
+#[must_use]
+pub fn revision(uid: &str) -> Path {
+    Path::from(format!("_tress/revisions/{uid}.json"))
+}
+
+/// The folder of revisions.
+#[must_use]
+pub fn revisions() -> Path {
+    Path::from("_tress/revisions")
+}
+
+/// Everything of one signal revision.
+#[must_use]
+pub fn signal(uid: &str) -> Path {
+    Path::from(format!("signals/{uid}"))
+}
+
+/// The Delta table of a signal revision's history.
+#[must_use]
+pub fn history(uid: &str) -> Path {
+    signal(uid).join("history")
+}
+
+/// A data file of history, relative to the table: made by task `task` of backfill `number`, for one bucket.
+#[must_use]
+pub fn history_file(bucket: &str, number: u64, task: usize) -> String {
+    format!("bucket={bucket}/part-{number:010}-{task:06}.parquet")
+}
+
+/// A data file of history, relative to the table: one bucket compacted by the seal of backfill `number`.
+#[must_use]
+pub fn compacted_file(bucket: &str, number: u64) -> String {
+    format!("bucket={bucket}/compact-{number:010}.parquet")
+}
+
+/// The folder of backfills' work plans, tasks and seals.
+#[must_use]
+pub fn backfills(uid: &str) -> Path {
+    signal(uid).join("backfills")
+}
+
+#[must_use]
+pub fn work_plan(uid: &str, number: u64) -> Path {
+    backfills(uid).join(format!("{number:010}")).join("plan.json")
+}
+
+#[must_use]
+pub fn task_manifest(uid: &str, number: u64, task: usize) -> Path {
+    backfills(uid).join(format!("{number:010}")).join(format!("task-{task:06}.json"))
+}
+
+/// The record that backfill `number` was sealed.
+#[must_use]
+pub fn seal(uid: &str, number: u64) -> Path {
+    backfills(uid).join(format!("{number:010}")).join("seal.json")
+}
+
+/// The folder of base manifests.
+#[must_use]
+pub fn base_manifests(uid: &str) -> Path {
+    signal(uid).join("base").join("manifests")
+}
+
+#[must_use]
+pub fn base_manifest(uid: &str, number: u64) -> Path {
+    base_manifests(uid).join(format!("{number:010}.json"))
+}
+
+/// A run of base: of manifest `number`, for one shard. `attempt` keeps racing writers apart.
+#[must_use]
+pub fn base_run(uid: &str, number: u64, shard: u32, attempt: &str) -> Path {
+    signal(uid).join("base").join("runs").join(format!("{number:010}-{shard:04}-{attempt}.arrow"))
+}
+
+/// The folder of snapshots of a signal revision's tail.
+#[must_use]
+pub fn tail_snapshots(uid: &str) -> Path {
+    signal(uid).join("tail")
+}
+
+/// The raw table that the engine keeps of a topic.
+#[must_use]
+pub fn raw(connection: &str, topic: &str, topic_id: &str) -> Path {
+    Path::from(format!("raw/{connection}/{topic}/{topic_id}"))
+}
+
+/// The topic of a signal revision's changelog.
+#[must_use]
+pub fn changelog(uid: &str) -> String {
+    format!("tress.{uid}.changelog")
+}
+
+/// The topic of a signal revision's dead letters.
+#[must_use]
+pub fn dead_letters(uid: &str) -> String {
+    format!("tress.{uid}.deadletters")
+}
+
+/// The consumer group of a signal revision's stream.
+#[must_use]
+pub fn stream_group(uid: &str) -> String {
+    format!("tress.{uid}.stream")
+}
+
+/// The consumer group of a topic's archive.
+#[must_use]
+pub fn archive_group(topic: &str) -> String {
+    format!("tress.archive.{topic}")
+}

@@ -1,0 +1,80 @@
+//! The seam to the log of records: Kafka on a cluster, segment files on one machine.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+
+/// A record to append.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewRecord {
+    pub key: Option<Bytes>,
+    pub payload: Bytes,
+    pub headers: Vec<(String, Bytes)>,
+    /// Milliseconds since 1970; `None` = the log stamps it, once, at append.
+    pub timestamp: Option<i64>,
+}
+
+/// A record as it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub offset: i64,
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    pub key: Option<Bytes>,
+    pub payload: Bytes,
+    pub headers: Vec<(String, Bytes)>,
+}
+
+/// The offsets that a partition holds: from `start` up to, but not, `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    pub start: i64,
+    pub end: i64,
+}
+
+/// A place in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub partition: i32,
+    /// The next offset to read.
+    pub offset: i64,
+}
+
+/// Who a topic is: a topic that was deleted and created again has another id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicId {
+    pub cluster: String,
+    pub topic: String,
+}
+
+/// A partitioned, durable, append-only log.
+///
+/// # Contract
+/// - *Durability*: when `append` returns, its records survive a kill of this process and are read by everyone. An `append` that
+///   failed may have stored all, some (a prefix) or none of its records.
+/// - *Order*: offsets of a partition rise by one; records of one `append` are adjacent and in order.
+/// - *Reading* does not consume. `read` waits up to `wait` when there is nothing at `from`, then returns an empty list.
+///   Below `start` it is an `Invalid` error that names the partition: what was retained away is never skipped in silence.
+/// - *Groups*: `commit` replaces what a group had for those partitions, atomically per partition and durably.
+/// - *Retries*: every call may be repeated.
+#[async_trait]
+pub trait Log: Send + Sync + std::fmt::Debug {
+    /// Creates a topic unless it is there. An existing topic with fewer partitions gains the missing ones.
+    async fn create(&self, topic: &str, partitions: i32) -> Result<()>;
+    /// Deletes a topic and everything committed for it; it is fine if there is none.
+    async fn delete(&self, topic: &str) -> Result<()>;
+    /// `NotFound` when there is no such topic.
+    async fn id(&self, topic: &str) -> Result<TopicId>;
+    /// By partition, from 0 on. `NotFound` when there is no such topic.
+    async fn ends(&self, topic: &str) -> Result<Vec<Ends>>;
+    /// Appends and returns the offset of the first.
+    async fn append(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64>;
+    /// Up to about `max_bytes` of records from `from` on, at least one if there is one.
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: std::time::Duration) -> Result<Vec<Record>>;
+    /// Drops records before each position, as far as whole files allow.
+    async fn trim(&self, topic: &str, before: &[Position]) -> Result<()>;
+    async fn commit(&self, group: &str, topic: &str, positions: &[Position]) -> Result<()>;
+    /// What the group last committed, by partition; partitions without a commit are absent.
+    async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Position>>;
+}

@@ -1,0 +1,23 @@
+//! Enrichment: values for keys as of a time.
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+/// What was found for a batch of keys, row by row.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The enrichment's columns, in its order; null where nothing was found.
+    pub columns: Vec<ArrayRef>,
+    pub found: BooleanArray,
+}
+
+/// Values for keys as of a time. Rows align with the keys; the same answer for any batching.
+#[async_trait]
+pub trait Lookup: Send + Sync + std::fmt::Debug {
+    /// `keys`: the plan's key columns, in its order. `as_of`: available_at of each event.
+    async fn lookup(&self, keys: &RecordBatch, as_of: &TimestampMicrosecondArray) -> Result<Found>;
+    /// Names the data that answers: a table's version. Equal identity, equal answers.
+    fn identity(&self) -> String;
+}
