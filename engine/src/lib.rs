@@ -15,6 +15,9 @@ pub mod log;
 pub mod lookup;
 pub mod pipeline;
 pub mod raw;
+pub mod read;
 pub mod rows;
+pub mod run;
+pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

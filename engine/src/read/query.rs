@@ -1,0 +1,79 @@
+//! What is asked of a feature, and what comes back.
+
+use arrow::array::RecordBatch;
+
+use crate::entity::Entity;
+
+/// The most rows of any answer.
+pub const MAX_LIMIT: usize = 10_000;
+
+/// One read of one entity. Times are microseconds, UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    pub entity: Entity,
+    /// Only events with event_time ≤ this; the window ends here.
+    pub as_of: i64,
+    /// Only what a reader could have known by then (available_at ≤ this), before versions are resolved.
+    pub known_by: Option<i64>,
+    /// Only events with event_time ≥ this.
+    pub since: Option<i64>,
+    /// Only events with event_time < this.
+    pub until: Option<i64>,
+    /// Indexes into the plan's signals; `None` = all.
+    pub signals: Option<Vec<usize>>,
+    /// Indexes into [`super::Feature::schema`]; `None` = all, in its order.
+    pub columns: Option<Vec<usize>>,
+    /// At most this many events; `None` = the feature's length.
+    pub limit: Option<u32>,
+    pub order: Order,
+}
+
+/// The order of the rows of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The answer to a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// The columns asked for, of [`super::Feature::schema`].
+    pub rows: RecordBatch,
+    /// Events found, before the view folds them; at most the limit.
+    pub events: usize,
+    pub newest: Option<i64>,
+    pub oldest: Option<i64>,
+    /// One per enrichment of each signal that the feature reads.
+    pub coverage: Vec<Coverage>,
+}
+
+/// Of the events of an answer, the share whose enrichment was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Index into the plan's signals.
+    pub signal: usize,
+    /// Index into that signal's enrichments.
+    pub enrichment: usize,
+    pub found: usize,
+    pub events: usize,
+}
+
+impl Query {
+    /// Everything of one entity as of a time.
+    #[must_use]
+    pub const fn new(entity: Entity, as_of: i64) -> Self {
+        Self {
+            entity,
+            as_of,
+            known_by: None,
+            since: None,
+            until: None,
+            signals: None,
+            columns: None,
+            limit: None,
+            order: Order::NewestFirst,
+        }
+    }
+}
