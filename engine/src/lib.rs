@@ -19,5 +19,6 @@ pub mod read;
 pub mod rows;
 pub mod run;
 pub mod store;
+pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};
