@@ -8,6 +8,7 @@
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
 pub mod clock;
+pub mod dataset;
 pub mod entity;
 pub mod error;
 pub mod layout;
