@@ -10,6 +10,8 @@
 pub mod clock;
 pub mod entity;
 pub mod error;
+pub mod faults;
+pub mod lake;
 pub mod layout;
 pub mod log;
 pub mod lookup;
