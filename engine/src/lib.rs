@@ -24,5 +24,6 @@ pub mod read;
 pub mod rows;
 pub mod run;
 pub mod store;
+pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};
