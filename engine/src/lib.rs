@@ -7,10 +7,15 @@
 //!
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
+pub mod backfill;
+pub mod base;
 pub mod clock;
 pub mod dataset;
 pub mod entity;
 pub mod error;
+pub mod faults;
+pub mod history;
+pub mod lake;
 pub mod layout;
 pub mod log;
 pub mod lookup;
