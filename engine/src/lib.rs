@@ -19,6 +19,7 @@ pub mod lake;
 pub mod layout;
 pub mod log;
 pub mod lookup;
+pub mod node;
 pub mod pipeline;
 pub mod raw;
 pub mod read;
