@@ -15,7 +15,12 @@ pub mod definition;
 pub mod duration;
 pub mod issue;
 pub mod name;
+pub mod nearest;
+pub mod path;
 pub mod plan;
+pub mod source;
+mod structure;
+pub mod test_file;
 
 pub use issue::{Issue, IssueCode, Position};
 pub use plan::{FeaturePlan, Plan, SignalPlan};
