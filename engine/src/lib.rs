@@ -8,8 +8,11 @@
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
 pub mod clock;
+pub mod decode;
 pub mod entity;
 pub mod error;
+pub mod executor;
+pub mod identity;
 pub mod layout;
 pub mod log;
 pub mod lookup;
