@@ -71,10 +71,10 @@ impl Partition {
         let mut bytes = 0;
         let mut read = Vec::new();
         for record in self.records.iter().skip(first) {
-            bytes += record.payload.len();
-            if !read.is_empty() && bytes > max_bytes {
+            if !read.is_empty() && (bytes >= max_bytes || bytes + record.payload.len() > max_bytes) {
                 break;
             }
+            bytes += record.payload.len();
             read.push(record.clone());
         }
         read

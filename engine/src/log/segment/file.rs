@@ -140,10 +140,10 @@ impl SegmentFile {
                 if record.offset < from {
                     continue;
                 }
-                bytes = bytes.saturating_add(record.payload.len());
-                if !records.is_empty() && bytes > max_bytes {
+                if !records.is_empty() && (bytes >= max_bytes || bytes.saturating_add(record.payload.len()) > max_bytes) {
                     return Ok(records);
                 }
+                bytes = bytes.saturating_add(record.payload.len());
                 records.push(record);
             }
             position = after;

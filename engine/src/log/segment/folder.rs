@@ -109,9 +109,20 @@ impl Folder {
     pub fn let_go(&self) {
         let mut count = self.working.count.lock();
         self.working.ended.wait_while(&mut count, |c| *c > 0);
+        self.unlock();
+    }
+
+    fn unlock(&self) {
         if let Err(e) = self.lock.unlock() {
             tracing::warn!(error = %e, "the log's folder stays locked until this process ends");
         }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that was being forked meanwhile may have it open too.
+        self.unlock();
     }
 }
 

@@ -123,10 +123,28 @@ impl Partition {
         acknowledged.await.map_err(|_| Error::internal("append: the writer ended before it answered"))?
     }
 
-    /// Records from `from` on, which lies within the ends.
+    /// Records from `from` on, which lies within the ends: across segments, at least one if there is one.
     pub fn read(&self, from: i64, max_bytes: usize) -> Result<Vec<Record>> {
-        let segment = self.segments.read().range(..=from).next_back().map(|(_, s)| Arc::clone(s));
-        segment.map_or(Ok(Vec::new()), |s| s.read(from, max_bytes))
+        let segments: Vec<_> = {
+            let all = self.segments.read();
+            let first = all.range(..=from).next_back().map_or(from, |(base, _)| *base);
+            all.range(first..).map(|(_, s)| Arc::clone(s)).collect()
+        };
+        let mut records = Vec::new();
+        let mut left = max_bytes;
+        for segment in segments {
+            let more = segment.read(from, left)?;
+            let bytes: usize = more.iter().map(|r| r.payload.len()).sum();
+            if !records.is_empty() && bytes > left {
+                break;
+            }
+            records.extend(more);
+            if bytes >= left {
+                break;
+            }
+            left -= bytes;
+        }
+        Ok(records)
     }
 
     /// Drops whole segments that end at or before `before`.
@@ -309,5 +327,11 @@ impl Partition {
         }
         writer.dirty = false;
         Ok(())
+    }
+
+    /// Keeps appends waiting while what is returned lives.
+    #[cfg(test)]
+    pub fn hold_writes(&self) -> impl Sized + '_ {
+        self.writer.lock()
     }
 }
