@@ -153,7 +153,14 @@ impl Log for LocalLog {
         if from.offset == ends.end {
             return Ok(Vec::new());
         }
-        self.blocking(move || partition.read(from.offset, max_bytes)).await
+        let read = Arc::clone(&partition);
+        let records = self.blocking(move || read.read(from.offset, max_bytes)).await?;
+        if records.first().map(|r| r.offset) != Some(from.offset) {
+            // It was trimmed in between: said, never skipped.
+            inside(partition.ends())?;
+            return Err(Error::internal(format!("read topic {topic} partition {}: no record at {}", from.partition, from.offset)));
+        }
+        Ok(records)
     }
 
     async fn trim(&self, topic: &str, before: &[Position]) -> Result<()> {

@@ -130,19 +130,19 @@ impl Partition {
             let first = all.range(..=from).next_back().map_or(from, |(base, _)| *base);
             all.range(first..).map(|(_, s)| Arc::clone(s)).collect()
         };
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
         let mut left = max_bytes;
         for segment in segments {
+            if records.last().is_some_and(|last| left == 0 || last.offset + 1 != segment.base()) {
+                break;
+            }
             let more = segment.read(from, left)?;
             let bytes: usize = more.iter().map(|r| r.payload.len()).sum();
             if !records.is_empty() && bytes > left {
                 break;
             }
+            left = left.saturating_sub(bytes);
             records.extend(more);
-            if bytes >= left {
-                break;
-            }
-            left -= bytes;
         }
         Ok(records)
     }
