@@ -7,7 +7,9 @@
 //!
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
+pub mod changelog;
 pub mod clock;
+pub mod dead_letters;
 pub mod entity;
 pub mod error;
 pub mod faults;
@@ -18,5 +20,6 @@ pub mod lookup;
 pub mod pipeline;
 pub mod raw;
 pub mod rows;
+pub mod stream;
 
 pub use error::{Error, ErrorKind, Result};
