@@ -53,17 +53,17 @@ impl<N: Iterator<Item = (i64, i64)>, L: Iterator<Item = usize>> Walk<N, L> {
         }
         // At most MAX_ROWS, so nothing below overflows.
         let rows = usize::try_from(length).map_err(|_| "a column's length or nulls")?;
-        self.buffer(if nulls > 0 { rows.div_ceil(8) } else { 0 })?;
-        let offsets = if rows > 0 { (rows + 1) * size_of::<i32>() } else { 0 };
+        self.buffer(if nulls > 0 { rows.div_ceil(8) } else { 0 }, 1)?;
+        let offsets = if rows > 0 { rows + 1 } else { 0 };
         match field.data_type() {
-            DataType::Boolean => self.buffer(rows.div_ceil(8))?,
+            DataType::Boolean => self.buffer(rows.div_ceil(8), 1)?,
             DataType::Utf8 | DataType::Binary => {
-                self.buffer(offsets)?;
-                self.buffer(0)?;
+                self.buffer(offsets, size_of::<i32>())?;
+                self.buffer(0, 1)?;
             }
-            DataType::FixedSizeBinary(width) => self.buffer(rows.saturating_mul(usize::try_from(*width).unwrap_or(0)))?,
+            DataType::FixedSizeBinary(width) => self.buffer(rows, usize::try_from(*width).map_err(|_| "a type that rows do not have")?)?,
             DataType::List(item) => {
-                self.buffer(offsets)?;
+                self.buffer(offsets, size_of::<i32>())?;
                 self.field(item)?;
             }
             DataType::FixedSizeList(item, size) => {
@@ -71,14 +71,15 @@ impl<N: Iterator<Item = (i64, i64)>, L: Iterator<Item = usize>> Walk<N, L> {
                     return Err("a list's length");
                 }
             }
-            primitive => self.buffer(rows * primitive.primitive_width().ok_or("a type that rows do not have")?)?,
+            primitive => self.buffer(rows, primitive.primitive_width().ok_or("a type that rows do not have")?)?,
         }
         Ok(length)
     }
 
-    /// Passes a buffer that needs at least this many bytes.
-    fn buffer(&mut self, least: usize) -> Result<(), &'static str> {
-        if self.lengths.next().ok_or("the number of buffers")? < least {
+    /// Passes a buffer of at least `count` values of `width` bytes, and of whole ones.
+    fn buffer(&mut self, count: usize, width: usize) -> Result<(), &'static str> {
+        let length = self.lengths.next().ok_or("the number of buffers")?;
+        if length < count.saturating_mul(width) || (width > 1 && length % width != 0) {
             return Err("a buffer's length");
         }
         Ok(())
