@@ -9,8 +9,10 @@
 
 pub mod backfill;
 pub mod base;
+pub mod changelog;
 pub mod clock;
 pub mod dataset;
+pub mod dead_letters;
 pub mod decode;
 pub mod entity;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod read;
 pub mod rows;
 pub mod run;
 pub mod store;
+pub mod stream;
 pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};
