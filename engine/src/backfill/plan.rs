@@ -138,6 +138,10 @@ pub async fn in_effect(history: &History, snapshot: &Snapshot) -> Result<Option<
     }
     let plan = WorkPlan::read(history, snapshot.cut).await?;
     plan.map(Some).ok_or_else(|| {
-        Error::corrupt(format!("read work plan {} of {}: it is gone, but history was sealed by it; restore it", snapshot.cut, history.uid()))
+        Error::corrupt(format!(
+            "read work plan {} of {}: it is gone, but history was sealed by it; restore it",
+            snapshot.cut,
+            history.uid()
+        ))
     })
 }

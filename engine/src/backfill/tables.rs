@@ -29,7 +29,8 @@ impl Tables {
         for enrichment in &self.plan.enrichments {
             let table = &enrichment.lookup.table;
             let missing = || Error::not_found(format!("enrichment {}: there is no table {table}", enrichment.name));
-            let found = self.lake(enrichment)?.delta(&Path::from(table.as_str())).await.context(|| format!("enrichment {}", enrichment.name))?;
+            let found =
+                self.lake(enrichment)?.delta(&Path::from(table.as_str())).await.context(|| format!("enrichment {}", enrichment.name))?;
             versions.push(found.and_then(|t| t.version()).ok_or_else(missing)?);
         }
         Ok(versions)
@@ -53,7 +54,10 @@ impl Tables {
     fn lake(&self, enrichment: &EnrichmentPlan) -> Result<&Lake> {
         let connection = &enrichment.lookup.connection;
         self.lakes.get(connection).ok_or_else(|| {
-            Error::invalid(format!("enrichment {}: connection {connection} is not configured; add it to the platform file", enrichment.name))
+            Error::invalid(format!(
+                "enrichment {}: connection {connection} is not configured; add it to the platform file",
+                enrichment.name
+            ))
         })
     }
 }
