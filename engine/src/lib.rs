@@ -13,11 +13,13 @@ pub mod error;
 pub mod layout;
 pub mod log;
 pub mod lookup;
+pub mod metrics;
 pub mod pipeline;
 pub mod raw;
 pub mod read;
 pub mod rows;
 pub mod run;
+pub mod serve;
 pub mod store;
 
 pub use error::{Error, ErrorKind, Result};

@@ -9,4 +9,4 @@ mod feature;
 mod query;
 
 pub use feature::Feature;
-pub use query::{Coverage, Order, Query, Sequence};
+pub use query::{Coverage, MAX_LIMIT, Order, Query, Sequence};
