@@ -16,7 +16,12 @@ pub mod duration;
 pub mod expression;
 pub mod issue;
 pub mod name;
+pub mod nearest;
+pub mod path;
 pub mod plan;
+pub mod source;
+mod structure;
+pub mod test_file;
 
 pub use issue::{Issue, IssueCode, Position};
 pub use plan::{FeaturePlan, Plan, SignalPlan};
