@@ -9,23 +9,31 @@
 
 pub mod backfill;
 pub mod base;
+pub mod changelog;
 pub mod clock;
 pub mod dataset;
+pub mod dead_letters;
+pub mod decode;
 pub mod entity;
 pub mod error;
+pub mod executor;
 pub mod faults;
 pub mod history;
+pub mod identity;
 pub mod lake;
 pub mod layout;
 pub mod log;
 pub mod lookup;
+pub mod metrics;
 pub mod node;
 pub mod pipeline;
 pub mod raw;
 pub mod read;
 pub mod rows;
 pub mod run;
+pub mod serve;
 pub mod store;
+pub mod stream;
 pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};

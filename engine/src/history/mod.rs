@@ -9,6 +9,7 @@
 //! [`commit::BACKFILL`] (the backfill that was sealed last) and [`commit::CUT`] (the backfill whose cut is in effect; work plans are
 //! immutable, so the number stands for all that its plan says).
 
+pub(crate) mod agreement;
 pub mod bucket;
 pub mod commit;
 mod encode;
