@@ -6,6 +6,7 @@ mod definitions;
 mod exit;
 mod init;
 mod output;
+mod planning;
 mod render;
 
 use std::process::ExitCode;

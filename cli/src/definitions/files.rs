@@ -4,16 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tress_configs::source::Foreign;
 
 use crate::exit::usage;
-
-/// A file to read, and what is thought of documents in it that are not ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    pub path: PathBuf,
-    pub foreign: Foreign,
-}
 
 /// All YAML files below the folders, and the files that were named, in the order of their names.
 ///
@@ -21,23 +13,23 @@ pub struct Found {
 ///
 /// # Errors
 /// When a path is not there or a folder cannot be read.
-pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
+pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
             walk(path, &mut found)?;
         } else if path.is_file() {
-            found.push(Found { path: path.clone(), foreign: Foreign::Report });
+            found.push(path.clone());
         } else {
             return Err(usage(format!("{}: there is no such file or folder", path.display())));
         }
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dedup_by(|a, b| a.path == b.path);
+    found.sort();
+    found.dedup();
     Ok(found)
 }
 
-fn walk(folder: &Path, found: &mut Vec<Found>) -> anyhow::Result<()> {
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let reading = || format!("read folder {}", folder.display());
     for entry in fs::read_dir(folder).with_context(reading)? {
         let path = entry.with_context(reading)?.path();
@@ -48,7 +40,7 @@ fn walk(folder: &Path, found: &mut Vec<Found>) -> anyhow::Result<()> {
         if path.is_dir() {
             walk(&path, found)?;
         } else if is_definition(&path) {
-            found.push(Found { path, foreign: Foreign::Skip });
+            found.push(path);
         }
     }
     Ok(())

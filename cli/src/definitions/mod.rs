@@ -3,5 +3,5 @@
 mod files;
 mod workspace;
 
-pub use files::{find, is_definition};
-pub use workspace::Workspace;
+pub use files::is_definition;
+pub use workspace::{Workspace, choose};

@@ -58,7 +58,7 @@ spec:
     #   declarative:
     #     filter: \"{some} IS NOT NULL\"
     #     derive:
-    #       - {{name: on_time, expr: \"{some} IS NOT NULL\"}}
+    #       - {{name: has_{some}, expr: \"{some} IS NOT NULL\"}}
 ",
             origin = self.origin,
             description = yaml::inline(&Value::from(format!("Events as in {}", self.origin))),

@@ -6,7 +6,7 @@ use tress_configs::Issue;
 
 use super::Style;
 
-/// All issues, in the order of files and lines, and a last line that counts them.
+/// All issues, in their order, an empty line after each.
 ///
 /// `source` gives the text of a file by the name it has in issues.
 pub fn render(issues: &[Issue], source: &HashMap<String, String>, style: Style) -> String {
@@ -16,11 +16,6 @@ pub fn render(issues: &[Issue], source: &HashMap<String, String>, style: Style) 
         text.push('\n');
     }
     text
-}
-
-/// Sorts issues as people read: by file, line and column.
-pub fn sort(issues: &mut [Issue]) {
-    issues.sort_by(|a, b| (&a.file, a.position, &a.object, &a.path, a.code).cmp(&(&b.file, b.position, &b.object, &b.path, b.code)));
 }
 
 fn one(issue: &Issue, source: &HashMap<String, String>, style: Style) -> String {
