@@ -58,6 +58,7 @@ pub(super) fn check(expr: &Expr, columns: &[Column]) -> Result<BTreeSet<String>,
     if check.mistakes.is_empty() { Ok(check.used) } else { Err(check.mistakes) }
 }
 
+<<<<<<< HEAD
 /// Every identifier in `expr`.
 pub(super) fn names(expr: &Expr) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
@@ -71,6 +72,8 @@ pub(super) fn names(expr: &Expr) -> BTreeSet<String> {
     names
 }
 
+=======
+>>>>>>> configs
 fn expr_span(expr: &Expr) -> datafusion_sql::sqlparser::tokenizer::Span {
     match expr {
         Expr::Identifier(ident) => ident.span,
