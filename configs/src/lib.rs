@@ -12,10 +12,6 @@
 
 pub mod analysis;
 pub mod column;
-<<<<<<< HEAD
-pub mod compatibility;
-=======
->>>>>>> configs
 pub mod compile;
 pub mod definition;
 pub mod duration;

@@ -6,11 +6,7 @@ use proptest::prelude::*;
 
 use super::{Column, Mistake, Wanted, compile, physical};
 use crate::column::{ColumnType, Scalar};
-<<<<<<< HEAD
-use crate::issue::IssueCode;
-=======
 use crate::issue::{IssueCode, Position};
->>>>>>> configs
 
 fn columns() -> Vec<Column> {
     let column = |name: &str, column_type, nullable| Column { name: name.to_owned(), column_type, nullable };
