@@ -6,9 +6,15 @@
 
 mod progress;
 mod signal;
+mod follow;
+mod bases;
+mod snapshot;
 mod deep;
 mod served;
 
+pub use bases::Bases;
+pub use follow::Follower;
 pub use progress::Progress;
+pub use snapshot::{restore, take};
 pub use served::{Answer, ServedFeature, SignalState};
 pub use signal::{BaseFacts, Installed, SignalStore};
