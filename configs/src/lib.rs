@@ -13,6 +13,7 @@
 pub mod column;
 pub mod definition;
 pub mod duration;
+pub mod expression;
 pub mod issue;
 pub mod name;
 pub mod plan;

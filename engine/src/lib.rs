@@ -7,13 +7,20 @@
 //!
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
+pub mod backfill;
+pub mod base;
 pub mod clock;
+pub mod dataset;
 pub mod entity;
 pub mod error;
+pub mod faults;
+pub mod history;
+pub mod lake;
 pub mod layout;
 pub mod log;
 pub mod lookup;
 pub mod metrics;
+pub mod node;
 pub mod pipeline;
 pub mod raw;
 pub mod read;
@@ -21,5 +28,6 @@ pub mod rows;
 pub mod run;
 pub mod serve;
 pub mod store;
+pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};

@@ -5,8 +5,18 @@
 //! parts of signal b ─ merge, resolve ─┴▶ as_of, window ▶ since, until ▶ where ▶ length ▶ deduplicate ▶ first N ▶ view ▶ project
 //! ```
 
+mod assemble;
 mod feature;
+mod gather;
+mod key;
 mod query;
+mod resolve;
+mod rows_of_signal;
+mod source;
+mod view;
 
+pub use assemble::{Outcome, assemble};
 pub use feature::Feature;
 pub use query::{Coverage, MAX_LIMIT, Order, Query, Sequence};
+pub use resolve::{Bounds, Pick, Resolved};
+pub use source::{Index, Part, Source};

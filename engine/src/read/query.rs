@@ -2,6 +2,9 @@
 
 use arrow::array::RecordBatch;
 
+use super::assemble::{Chosen, rows_of};
+use super::feature::Feature;
+use super::source::Source;
 use crate::entity::Entity;
 
 /// The most rows of any answer.
@@ -76,4 +79,22 @@ impl Query {
             order: Order::NewestFirst,
         }
     }
+}
+
+/// Counts, over the chosen rows, how often each enrichment was found.
+pub(super) fn coverage(feature: &Feature, sources: &[Source<'_>], chosen: &[Chosen]) -> Vec<Coverage> {
+    let mut counts = Vec::new();
+    for (signal, plan) in feature.signals().iter().enumerate() {
+        for enrichment in 0..plan.enrichments.len() {
+            counts.push(Coverage { signal, enrichment, found: 0, events: 0 });
+        }
+    }
+    for c in chosen {
+        let found = rows_of(sources, c).found()[c.pick.row];
+        for count in counts.iter_mut().filter(|count| count.signal == c.signal) {
+            count.events += 1;
+            count.found += usize::from(found & (1 << count.enrichment) != 0);
+        }
+    }
+    counts
 }

@@ -9,7 +9,7 @@
 
 mod build;
 mod file;
-mod order;
+pub(crate) mod order;
 
 use std::ops::Range;
 

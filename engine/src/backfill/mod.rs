@@ -1,0 +1,1 @@
+//! From the raw log to history.

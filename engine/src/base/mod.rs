@@ -1,0 +1,1 @@
+//! The newest rows of every entity.

@@ -1,0 +1,228 @@
+//! One shard of a signal in memory: its writer, and the read set that readers take.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use parking_lot::Mutex;
+
+use super::hot::{Appended, Hot, MAX_ROWS};
+use super::read_set::{ReadSet, Sealed};
+use super::spill::TailRun;
+use crate::error::{Context, Result};
+use crate::rows::Rows;
+use crate::run::{self, Run};
+
+/// What a shard may use.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of runs in memory; beyond it they go to `spill_to`.
+    pub memory: usize,
+    /// A folder on local disk, made when it is needed; `None` = everything stays in memory.
+    pub spill_to: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The share of shard `shard` of `shards`, with a name of its own for what it spills.
+    #[must_use]
+    pub fn for_shard(&self, shard: usize, shards: usize) -> Self {
+        Self { memory: self.memory / shards.max(1), spill_to: self.spill_to.as_ref().map(|folder| folder.join(format!("{shard:04}"))) }
+    }
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct Shard {
+    set: ArcSwap<ReadSet>,
+    /// Taken by whoever changes `set`; holds the next position of the changelog.
+    writer: Mutex<Writer>,
+    settings: Settings,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    position: i64,
+    spilled: u64,
+}
+
+/// Everything of a shard as runs, and how far of the changelog they hold: what a snapshot keeps.
+#[derive(Debug)]
+pub struct Frozen {
+    pub runs: Vec<Arc<TailRun>>,
+    pub position: i64,
+}
+
+/// Runs of which none is this many times larger than the next are merged.
+const TIER: usize = 4;
+
+impl Shard {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { set: ArcSwap::default(), writer: Mutex::default(), settings }
+    }
+
+    /// What a read of this shard looks at.
+    #[must_use]
+    pub fn read_set(&self) -> Arc<ReadSet> {
+        self.set.load_full()
+    }
+
+    /// The position of the changelog from which the next record is to be read.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.writer.lock().position
+    }
+
+    /// Adds rows; `next` is the changelog's position behind them.
+    ///
+    /// # Errors
+    /// `Corrupt` when the batch has not the system columns.
+    pub fn append(&self, batch: RecordBatch, next: i64) -> Result<()> {
+        let mut writer = self.writer.lock();
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let length = (batch.num_rows() - from).min(MAX_ROWS);
+            let rows = Rows::new(batch.slice(from, length))?;
+            if self.set.load().hot.append(&rows) == Appended::Full {
+                self.freeze(&mut writer)?;
+                continue;
+            }
+            from += length;
+        }
+        writer.position = writer.position.max(next);
+        Ok(())
+    }
+
+    /// Starts from what a snapshot kept.
+    pub fn restore(&self, runs: Vec<Run>, position: i64) {
+        let mut writer = self.writer.lock();
+        let mut set = ReadSet::clone(&self.set.load());
+        set.runs.extend(runs.into_iter().map(|run| Arc::new(TailRun::in_memory(run))));
+        self.set.store(Arc::new(set));
+        writer.position = writer.position.max(position);
+    }
+
+    /// Turns the hot rows into a run and says what there is.
+    ///
+    /// # Errors
+    /// As [`Run::from_rows`].
+    pub fn frozen(&self) -> Result<Frozen> {
+        let mut writer = self.writer.lock();
+        self.freeze(&mut writer)?;
+        Ok(Frozen { runs: self.set.load().runs.clone(), position: writer.position })
+    }
+
+    /// Shows readers a new base, and in the same swap drops what it covers.
+    ///
+    /// # Errors
+    /// As [`Run::from_rows`].
+    pub fn install(&self, sealed: Sealed, covered: impl Fn(&Rows, usize) -> bool) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if sealed.manifest < self.set.load().sealed.manifest {
+            return Ok(());
+        }
+        self.freeze(&mut writer)?;
+        let mut set = ReadSet::clone(&self.set.load());
+        let runs = std::mem::take(&mut set.runs);
+        if !runs.is_empty() {
+            let merged = merge(&runs, |rows, row| !covered(rows, row))?;
+            if !merged.rows().is_empty() {
+                set.runs.push(Arc::new(TailRun::in_memory(merged)));
+            }
+        }
+        set.sealed = sealed;
+        self.set.store(Arc::new(set));
+        drop(writer);
+        self.spill()
+    }
+
+    /// Freezes the hot rows if there are any, merges runs of like size, and spills what is over the budget. Called every few seconds.
+    ///
+    /// # Errors
+    /// `Full` when the disk has no room: then everything stays in memory, and the next call tries again.
+    pub fn maintain(&self) -> Result<()> {
+        let runs = self.frozen()?.runs;
+        let like = like_in_size(&runs);
+        if like.len() > 1 {
+            // Readers and the writer go on meanwhile: runs are immutable.
+            let merged = Arc::new(TailRun::in_memory(merge(&like, |_, _| true)?));
+            let _writer = self.writer.lock();
+            let mut set = ReadSet::clone(&self.set.load());
+            let before = set.runs.len();
+            set.runs.retain(|run| !like.iter().any(|l| Arc::ptr_eq(l, run)));
+            // A base that was installed meanwhile has replaced them: then the merge is void.
+            if before - set.runs.len() == like.len() {
+                set.runs.push(merged);
+                self.set.store(Arc::new(set));
+            }
+        }
+        self.spill()
+    }
+
+    fn freeze(&self, _writer: &mut Writer) -> Result<()> {
+        let set = self.set.load();
+        if set.hot.is_empty() {
+            return Ok(());
+        }
+        let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
+        let Some(first) = batches.first() else { return Ok(()) };
+        let run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
+        let mut next = ReadSet::clone(&set);
+        next.runs.push(Arc::new(TailRun::in_memory(run)));
+        next.hot = Arc::new(Hot::default());
+        self.set.store(Arc::new(next));
+        Ok(())
+    }
+
+    fn spill(&self) -> Result<()> {
+        let Some(folder) = &self.settings.spill_to else { return Ok(()) };
+        loop {
+            let set = self.read_set();
+            if set.tail_bytes() <= self.settings.memory {
+                return Ok(());
+            }
+            let largest = set.runs.iter().filter(|r| !r.on_disk()).max_by_key(|r| r.run().bytes());
+            let Some(largest) = largest.map(Arc::clone) else { return Ok(()) };
+            std::fs::create_dir_all(folder).context(|| format!("make folder {} to spill to", folder.display()))?;
+            let number = {
+                let mut writer = self.writer.lock();
+                writer.spilled += 1;
+                writer.spilled
+            };
+            let spilled = Arc::new(TailRun::spill(largest.run(), &folder.join(format!("{number:010}.arrow")))?);
+            let _writer = self.writer.lock();
+            let mut set = ReadSet::clone(&self.set.load());
+            if let Some(place) = set.runs.iter().position(|run| Arc::ptr_eq(run, &largest)) {
+                set.runs[place] = spilled;
+                self.set.store(Arc::new(set));
+            }
+        }
+    }
+}
+
+/// The longest row of smallest runs in which none is [`TIER`] times larger than all smaller ones together.
+fn like_in_size(runs: &[Arc<TailRun>]) -> Vec<Arc<TailRun>> {
+    let mut by_size: Vec<&Arc<TailRun>> = runs.iter().collect();
+    by_size.sort_by_key(|run| run.run().rows().len());
+    let (mut total, mut take) = (0, 0);
+    for (index, run) in by_size.iter().enumerate() {
+        let rows = run.run().rows().len();
+        if index > 0 && rows > total * TIER {
+            break;
+        }
+        total += rows;
+        take = index + 1;
+    }
+    // Two small runs are not worth it: a few are read as fast as one.
+    if take < TIER {
+        return Vec::new();
+    }
+    by_size[..take].iter().map(|run| Arc::clone(run)).collect()
+}
+
+fn merge(runs: &[Arc<TailRun>], keep: impl Fn(&Rows, usize) -> bool) -> Result<Run> {
+    let runs: Vec<&Run> = runs.iter().map(|run| run.run()).collect();
+    run::merge(&runs, keep)
+}
