@@ -4,13 +4,13 @@
 //! changelog ─▶ follow ─▶ signal {shards of base and tail, history, progress} ◀─ served (features)
 //! ```
 
-mod progress;
-mod signal;
-mod follow;
 mod bases;
-mod snapshot;
 mod deep;
+mod follow;
+mod progress;
 mod served;
+mod signal;
+mod snapshot;
 
 pub use bases::Bases;
 pub use follow::Follower;
