@@ -9,7 +9,9 @@
 
 pub mod backfill;
 pub mod base;
+pub mod changelog;
 pub mod clock;
+pub mod dead_letters;
 pub mod entity;
 pub mod error;
 pub mod faults;
@@ -25,5 +27,6 @@ pub mod rows;
 pub mod run;
 pub mod store;
 pub mod tail;
+pub mod stream;
 
 pub use error::{Error, ErrorKind, Result};
