@@ -11,8 +11,8 @@ pub mod backfill;
 pub mod base;
 pub mod changelog;
 pub mod clock;
-pub mod dead_letters;
 pub mod dataset;
+pub mod dead_letters;
 pub mod decode;
 pub mod entity;
 pub mod error;
@@ -31,7 +31,7 @@ pub mod read;
 pub mod rows;
 pub mod run;
 pub mod store;
-pub mod tail;
 pub mod stream;
+pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};
