@@ -52,10 +52,7 @@ fn pattern(part: &Expr) -> Option<Expr> {
     let pattern = match part {
         Expr::ScalarFunction(call) if call.func.name().starts_with("regexp_") => call.args.get(1)?,
         Expr::BinaryExpr(BinaryExpr { op, right, .. }) => {
-            let is_match = matches!(
-                op,
-                Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch
-            );
+            let is_match = matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch);
             is_match.then_some(&**right)?
         }
         Expr::SimilarTo(like) => &*like.pattern,

@@ -24,7 +24,8 @@ pub(super) struct Provider {
 pub(super) static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
     let mut options = ConfigOptions::default();
     options.execution.time_zone = Some("UTC".to_owned());
-    let planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(CoreFunctionPlanner {}), Arc::new(DatetimeFunctionPlanner), Arc::new(UnicodeFunctionPlanner)];
+    let planners: Vec<Arc<dyn ExprPlanner>> =
+        vec![Arc::new(CoreFunctionPlanner {}), Arc::new(DatetimeFunctionPlanner), Arc::new(UnicodeFunctionPlanner)];
     Provider { options: Arc::new(options), planners }
 });
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, UnaryOperator,
-    Value, ValueWithSpan,
+    BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
@@ -101,7 +101,9 @@ impl Check<'_> {
             | Expr::Floor { field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime), .. } => {}
             Expr::Trim { trim_characters: None, .. } => {}
             Expr::Interval(interval) => {
-                let plain = interval.leading_precision.is_none() && interval.last_field.is_none() && interval.fractional_seconds_precision.is_none();
+                let plain = interval.leading_precision.is_none()
+                    && interval.last_field.is_none()
+                    && interval.fractional_seconds_precision.is_none();
                 if !plain || !matches!(&*interval.value, Expr::Value(_)) {
                     self.refuse(expr, "this interval is not allowed", "write it as INTERVAL '1 day'");
                 }
@@ -127,7 +129,11 @@ impl Check<'_> {
             | Expr::Overlay { .. }
             | Expr::Nested(_)
             | Expr::Case { .. } => {}
-            _ => self.refuse(expr, "this is not allowed in an expression", "write a scalar expression over columns: no subqueries, lists or windows"),
+            _ => self.refuse(
+                expr,
+                "this is not allowed in an expression",
+                "write a scalar expression over columns: no subqueries, lists or windows",
+            ),
         }
     }
 
@@ -162,7 +168,12 @@ impl Check<'_> {
             } else {
                 suggest(&name, "functions", ALLOWED.iter().copied())
             };
-            self.mistakes.push(Mistake::new(at, IssueCode::UnknownFunction, format!("there is no function \"{name}\" for expressions"), help));
+            self.mistakes.push(Mistake::new(
+                at,
+                IssueCode::UnknownFunction,
+                format!("there is no function \"{name}\" for expressions"),
+                help,
+            ));
             return;
         }
         let plain_args = match &function.args {
@@ -193,7 +204,11 @@ impl Check<'_> {
                 _ => Some((IssueCode::ExpressionConstant, "this number is too large", "write one that fits a double")),
             },
             Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => None,
-            _ => Some((IssueCode::ExpressionSyntax, "this kind of literal is not allowed", "write a number, 'a string', TRUE, FALSE or NULL")),
+            _ => Some((
+                IssueCode::ExpressionSyntax,
+                "this kind of literal is not allowed",
+                "write a number, 'a string', TRUE, FALSE or NULL",
+            )),
         };
         if let Some((code, message, help)) = refusal {
             self.mistakes.push(Mistake::new(place::from_span(value.span), code, message, help));
@@ -262,7 +277,9 @@ pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
         | Expr::Floor { expr: e, .. } => vec![e],
         Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => vec![a, b],
         Expr::BinaryOp { left: a, right: b, .. } | Expr::Position { expr: a, r#in: b } => vec![a, b],
-        Expr::Like { expr: a, pattern: b, .. } | Expr::ILike { expr: a, pattern: b, .. } | Expr::SimilarTo { expr: a, pattern: b, .. } => vec![a, b],
+        Expr::Like { expr: a, pattern: b, .. } | Expr::ILike { expr: a, pattern: b, .. } | Expr::SimilarTo { expr: a, pattern: b, .. } => {
+            vec![a, b]
+        }
         Expr::InList { expr, list, .. } => std::iter::once(&**expr).chain(list).collect(),
         Expr::Between { expr, low, high, .. } => vec![expr, low, high],
         Expr::Substring { expr, substring_from, substring_for, .. } => {

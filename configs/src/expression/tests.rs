@@ -129,7 +129,10 @@ fn an_expression_prints_in_one_form_with_its_type() {
 
 fn refused(sql: &str, wanted: Wanted) -> Vec<(IssueCode, Option<(usize, usize)>, String)> {
     let mistakes = compile(sql, &columns(), wanted).expect_err(sql);
-    mistakes.into_iter().map(|Mistake { at, code, message, help }| (code, at.map(|p| (p.line, p.column)), format!("{message} | {help}"))).collect()
+    mistakes
+        .into_iter()
+        .map(|Mistake { at, code, message, help }| (code, at.map(|p| (p.line, p.column)), format!("{message} | {help}")))
+        .collect()
 }
 
 /// Text, and code, place and words of each mistake.
@@ -137,10 +140,13 @@ type Bad = (&'static str, &'static [(IssueCode, Option<(usize, usize)>, &'static
 
 const BAD: &[Bad] = &[
     ("ratng > 4", &[(IssueCode::UnknownColumn, Some((1, 1)), "did you mean \"rating\"?")]),
-    ("rating > 4 AND useridd = 'x' OR knd = 'y'", &[
-        (IssueCode::UnknownColumn, Some((1, 16)), "did you mean \"userId\"?"),
-        (IssueCode::UnknownColumn, Some((1, 33)), "did you mean \"kind\"?"),
-    ]),
+    (
+        "rating > 4 AND useridd = 'x' OR knd = 'y'",
+        &[
+            (IssueCode::UnknownColumn, Some((1, 16)), "did you mean \"userId\"?"),
+            (IssueCode::UnknownColumn, Some((1, 33)), "did you mean \"kind\"?"),
+        ],
+    ),
     ("Kind = 'x'", &[(IssueCode::UnknownColumn, Some((1, 1)), "did you mean \"kind\"?")]),
     ("kind = \"zzz\"", &[(IssueCode::UnknownColumn, Some((1, 8)), "single quotes: 'zzz'")]),
     ("context.surface = 'x'", &[(IssueCode::UnknownColumn, Some((1, 1)), "with a path")]),
@@ -185,8 +191,7 @@ fn a_mistake_has_its_place_and_a_remedy() {
     let mut wrong = Vec::new();
     for (sql, expected) in BAD {
         let found = refused(sql, Wanted::Value);
-        let same = found.len() == expected.len()
-            && found.iter().zip(*expected).all(|(f, e)| f.0 == e.0 && f.1 == e.1 && f.2.contains(e.2));
+        let same = found.len() == expected.len() && found.iter().zip(*expected).all(|(f, e)| f.0 == e.0 && f.1 == e.1 && f.2.contains(e.2));
         if !same {
             wrong.push(format!("{sql}: {found:?}"));
         }
@@ -307,7 +312,8 @@ fn a_plan_that_states_another_type_is_refused() {
 /// Expressions of every allowed form, most of which type-check.
 fn any_sql() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
-        prop::sample::select(vec!["rating", "item_id", "small", "kind", "ts", "ok", "userId", "\"order\"", "half", "price"]).prop_map(str::to_owned),
+        prop::sample::select(vec!["rating", "item_id", "small", "kind", "ts", "ok", "userId", "\"order\"", "half", "price"])
+            .prop_map(str::to_owned),
         any::<i32>().prop_map(|n| n.to_string()),
         any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(|f| format!("{f:?}")),
         "[a-z'\\\\ é\"%_]{0,6}".prop_map(|s| format!("'{}'", s.replace('\'', "''"))),
@@ -316,9 +322,15 @@ fn any_sql() -> impl Strategy<Value = String> {
     leaf.prop_recursive(4, 24, 3, |inner| {
         let pair = (inner.clone(), inner.clone());
         prop_oneof![
-            (pair.clone(), prop::sample::select(vec!["+", "-", "*", "/", "%", "||", "=", "<>", "<", ">=", "AND", "OR", "&", "~", "IS DISTINCT FROM"]))
+            (
+                pair.clone(),
+                prop::sample::select(vec!["+", "-", "*", "/", "%", "||", "=", "<>", "<", ">=", "AND", "OR", "&", "~", "IS DISTINCT FROM"])
+            )
                 .prop_map(|((a, b), op)| format!("{a} {op} ({b})")),
-            (inner.clone(), prop::sample::select(vec!["IS NULL", "IS NOT NULL", "IS TRUE", "IS NOT FALSE", "IS UNKNOWN", "::varchar", "::double"]))
+            (
+                inner.clone(),
+                prop::sample::select(vec!["IS NULL", "IS NOT NULL", "IS TRUE", "IS NOT FALSE", "IS UNKNOWN", "::varchar", "::double"])
+            )
                 .prop_map(|(a, suffix)| format!("({a}) {suffix}")),
             (inner.clone(), prop::sample::select(vec!["NOT", "-", "- -", "+"])).prop_map(|(a, op)| format!("{op} {a}")),
             (inner.clone(), prop::sample::select(vec!["lower", "abs", "floor", "length", "sqrt", "signum", "trim", "initcap"]))

@@ -66,7 +66,9 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
         // A column alone is passed on as it is, whatever its type.
         (Expr::Column(column), _, Wanted::Value) => {
             let known = scope.columns.iter().find(|c| c.name == column.name);
-            let Some(known) = known else { return Err(whole(IssueCode::UnknownColumn, "there is no such column".to_owned(), String::new())) };
+            let Some(known) = known else {
+                return Err(whole(IssueCode::UnknownColumn, "there is no such column".to_owned(), String::new()));
+            };
             (expr.clone(), known.column_type.clone())
         }
         (_, Narrowed::Same(scalar), Wanted::Value) => (expr, ColumnType::scalar(scalar)),
@@ -81,7 +83,11 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
     let expression = Expression { sql, column_type, nullable };
     match settled(&expression, scope) {
         Ok(()) => Ok(expression),
-        Err(reason) => Err(whole(IssueCode::ExpressionType, format!("the expression has no canonical form: {reason}"), "write it another way".to_owned())),
+        Err(reason) => Err(whole(
+            IssueCode::ExpressionType,
+            format!("the expression has no canonical form: {reason}"),
+            "write it another way".to_owned(),
+        )),
     }
 }
 
@@ -125,7 +131,8 @@ fn smallest_mistakes(ast: &ast::Expr, schema: &DFSchemaRef, whole: &DataFusionEr
     let mut parts = vec![ast];
     while let Some(part) = parts.pop() {
         let Err(error) = plan(part, schema).and_then(|e| coerce(e, schema)) else { continue };
-        let inner: Vec<_> = children(part).into_iter().filter(|child| plan(child, schema).and_then(|e| coerce(e, schema)).is_err()).collect();
+        let inner: Vec<_> =
+            children(part).into_iter().filter(|child| plan(child, schema).and_then(|e| coerce(e, schema)).is_err()).collect();
         if inner.is_empty() {
             mistakes.push(Mistake::new(place::start(part), IssueCode::ExpressionType, message(&error), help(&error)));
         }
@@ -189,7 +196,15 @@ pub(super) fn type_name(found: &DataType) -> String {
 pub(super) fn message(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let mut text = text.as_str();
-    for prefix in ["Error during planning: ", "Internal error: ", "Execution error: ", "type_coercion\ncaused by\n", "Schema error: ", "Arrow error: ", "Optimizer rule "] {
+    for prefix in [
+        "Error during planning: ",
+        "Internal error: ",
+        "Execution error: ",
+        "type_coercion\ncaused by\n",
+        "Schema error: ",
+        "Arrow error: ",
+        "Optimizer rule ",
+    ] {
         text = text.strip_prefix(prefix).unwrap_or(text);
     }
     for prefix in ["Error during planning: ", "Execution error: ", "Cast error: ", "Parser error: "] {

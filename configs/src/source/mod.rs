@@ -48,6 +48,14 @@ impl<T> Located<T> {
     pub fn place(&self, issue: &mut Issue) {
         self.positions.place(issue, &self.file);
     }
+
+    /// `issue` with its file, line and column.
+    #[must_use]
+    pub fn placed(&self, issue: &Issue) -> Issue {
+        let mut issue = issue.clone();
+        self.place(&mut issue);
+        issue
+    }
 }
 
 /// Reads all documents of `text`. `file` is how it is named in issues.
@@ -135,7 +143,12 @@ fn read(value: Value, foreign: Foreign, issues: &mut Vec<Issue>) -> Read {
     match kind {
         Some(kind) if KINDS.contains(&kind) => {}
         Some(kind) => {
-            let issue = Issue::error("kind", IssueCode::UnknownKind, format!("kind \"{kind}\" is not known"), suggest(kind, "kinds", KINDS.iter().copied()));
+            let issue = Issue::error(
+                "kind",
+                IssueCode::UnknownKind,
+                format!("kind \"{kind}\" is not known"),
+                suggest(kind, "kinds", KINDS.iter().copied()),
+            );
             issues.push(issue);
         }
         None => {

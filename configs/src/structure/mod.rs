@@ -51,7 +51,12 @@ pub(crate) fn object(value: Value, issues: &mut Vec<Issue>) -> Option<Object> {
     match serde_json::from_value(body) {
         Ok(object) => Some(object),
         Err(error) => {
-            issues.push(Issue::error("", IssueCode::WrongType, format!("this is not a definition: {error}"), "compare it with the reference"));
+            issues.push(Issue::error(
+                "",
+                IssueCode::WrongType,
+                format!("this is not a definition: {error}"),
+                "compare it with the reference",
+            ));
             None
         }
     }

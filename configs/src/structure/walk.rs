@@ -90,7 +90,12 @@ impl<'a> Walk<'a> {
     fn text(&mut self, schema: &Value, text: &str, path: &str) {
         if schema.get("pattern").and_then(Value::as_str) == Some(duration::PATTERN) {
             if let Err(message) = Duration::parse(&shown(text)) {
-                self.add(path.to_owned(), IssueCode::InvalidDuration, message, "write a whole number and one of ms, s, m, h, d, such as 30m");
+                self.add(
+                    path.to_owned(),
+                    IssueCode::InvalidDuration,
+                    message,
+                    "write a whole number and one of ms, s, m, h, d, such as 30m",
+                );
             }
             return;
         }
@@ -155,7 +160,12 @@ impl<'a> Walk<'a> {
             (Some("a list"), Value::String(_) | Value::Number(_)) => "write a list: [..]".to_owned(),
             _ => format!("write {}", wanted.join(" or ")),
         };
-        self.add(path.to_owned(), IssueCode::WrongType, format!("{} stands where {} is needed", described(found), wanted.join(" or ")), help);
+        self.add(
+            path.to_owned(),
+            IssueCode::WrongType,
+            format!("{} stands where {} is needed", described(found), wanted.join(" or ")),
+            help,
+        );
     }
 
     fn add(&mut self, path: String, code: IssueCode, message: String, help: impl Into<String>) {
