@@ -35,6 +35,19 @@ pub struct RunningFeature {
     pub served: Arc<ServedFeature>,
 }
 
+impl Running {
+    /// The newest schema version of a signal that runs, and of it the revision that features read.
+    pub(super) fn signal(&self, name: &QualifiedName) -> Result<Arc<RunningSignal>> {
+        let read: BTreeSet<&String> = self.state.features.values().flat_map(|f| &f.signals).collect();
+        let of_name = self.signals.values().filter(|s| s.plan.name == *name);
+        let best = of_name.max_by_key(|s| (read.contains(&s.uid), s.plan.schema_version));
+        best.cloned().ok_or_else(|| {
+            let known: BTreeSet<String> = self.signals.values().map(|s| s.plan.name.to_string()).collect();
+            Error::not_found(format!("signal {name} does not run here; these do: {}", known.into_iter().collect::<Vec<_>>().join(", ")))
+        })
+    }
+}
+
 /// The UID of a signal revision on one machine: its name and what it is, so that a definition that comes back finds its data.
 fn uid(name: &QualifiedName, source_hash: &str) -> String {
     let hash = source_hash.rsplit(':').next().unwrap_or(source_hash);

@@ -44,6 +44,8 @@ pub struct RunningSignal {
     pub follower: Arc<Follower>,
     pub bases: Arc<Bases>,
     stream: Stream,
+    /// Where its topic is.
+    log: Arc<dyn Log>,
     /// Why a task ended that should not have.
     failed: Arc<Mutex<Option<String>>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
@@ -90,7 +92,8 @@ impl RunningSignal {
                 tracing::error!(%error, "a stream ended");
             }
         });
-        Ok(Self { uid, plan, revision, store, follower, bases, stream, failed, tasks: tokio::sync::Mutex::new(tasks), shutdown })
+        let log = platform.log(&plan.source.stream.connection)?;
+        Ok(Self { uid, plan, revision, store, follower, bases, stream, log, failed, tasks: tokio::sync::Mutex::new(tasks), shutdown })
     }
 
     /// Why this signal does not go on; `None` = it does.
@@ -114,6 +117,14 @@ impl RunningSignal {
         }
     }
 
+    /// The ends of its topic now, by partition.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn ends(&self) -> Result<Vec<(i32, i64)>> {
+        Ok((0..).zip(self.log.ends(&self.revision.topic).await?).map(|(partition, ends)| (partition, ends.end)).collect())
+    }
+
     /// What its stream counted since it was started.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -135,7 +146,7 @@ impl RunningSignal {
 async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<ReloadingLookup>>> {
     let mut lookups = Vec::with_capacity(plan.enrichments.len());
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         lookups.push(Arc::new(ReloadingLookup::load(store, enrichment.clone()).await?));
     }
     Ok(lookups)

@@ -17,7 +17,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
 use crate::log::{Log, Position};
 use crate::lookup::Lookup;
-use crate::lookup::table::TableLookup;
+use crate::lookup::TableLookup;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 
@@ -71,7 +71,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
 pub async fn lookups(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<dyn Lookup>>> {
     let mut lookups: Vec<Arc<dyn Lookup>> = Vec::with_capacity(plan.enrichments.len());
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         lookups.push(Arc::new(TableLookup::load(store, enrichment, None).await?));
     }
     Ok(lookups)
@@ -130,7 +130,7 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
         wrong.push(e.to_string());
     }
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         if let Err(e) = TableLookup::load(store, enrichment, None).await {
             wrong.push(format!("enrichment {}: {e}", enrichment.name));
         }
