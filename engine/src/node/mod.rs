@@ -55,13 +55,27 @@ pub struct Desired {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Read for the first time.
-    Added { feature: QualifiedName, digest: String },
+    Added {
+        feature: QualifiedName,
+        digest: String,
+    },
     /// Built beside the live revision, then made the one that is read.
-    Swapped { feature: QualifiedName, from: String, to: String },
-    Unchanged { feature: QualifiedName },
-    Removed { feature: QualifiedName },
+    Swapped {
+        feature: QualifiedName,
+        from: String,
+        to: String,
+    },
+    Unchanged {
+        feature: QualifiedName,
+    },
+    Removed {
+        feature: QualifiedName,
+    },
     /// Could not be built; what was live goes on.
-    Failed { feature: QualifiedName, reason: String },
+    Failed {
+        feature: QualifiedName,
+        reason: String,
+    },
 }
 
 /// Which rows a backfill makes anew.

@@ -4,10 +4,10 @@
 //! changelog ─▶ follow ─▶ signal {shards of base and tail, history, progress} ◀─ served (features)
 //! ```
 
-mod progress;
-mod signal;
 mod deep;
+mod progress;
 mod served;
+mod signal;
 
 pub use progress::Progress;
 pub use served::{Answer, ServedFeature, SignalState};

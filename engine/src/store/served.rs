@@ -108,7 +108,8 @@ impl ServedFeature {
         if sequence.events >= limit {
             return false;
         }
-        let wanted = plan.window_ms.map_or(i64::MIN, |w| query.as_of.saturating_sub(w.saturating_mul(1000))).max(query.since.unwrap_or(i64::MIN));
+        let wanted =
+            plan.window_ms.map_or(i64::MIN, |w| query.as_of.saturating_sub(w.saturating_mul(1000))).max(query.since.unwrap_or(i64::MIN));
         held.iter().zip(&self.stores).any(|(held, store)| {
             let newest = held.history().and_then(|snapshot| snapshot.newest());
             let kept = store.plan().retention_ms.zip(newest).map(|(keep, newest)| newest.saturating_sub(keep.saturating_mul(1000)));
