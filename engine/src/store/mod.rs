@@ -4,11 +4,24 @@
 //! changelog ─▶ follow ─▶ signal {shards of base and tail, history, progress} ◀─ served (features)
 //! ```
 
+<<<<<<< HEAD
 mod deep;
 mod progress;
 mod served;
 mod signal;
+=======
+mod bases;
+mod deep;
+mod follow;
+mod progress;
+mod served;
+mod signal;
+mod snapshot;
+>>>>>>> main
 
+pub use bases::Bases;
+pub use follow::Follower;
 pub use progress::Progress;
+pub use snapshot::{restore, take};
 pub use served::{Answer, ServedFeature, SignalState};
 pub use signal::{BaseFacts, Installed, SignalStore};
