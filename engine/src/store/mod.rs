@@ -5,10 +5,14 @@
 //! ```
 
 <<<<<<< HEAD
+<<<<<<< HEAD
+=======
+>>>>>>> pipeline
 mod deep;
 mod progress;
 mod served;
 mod signal;
+<<<<<<< HEAD
 =======
 mod bases;
 mod deep;
@@ -18,6 +22,8 @@ mod served;
 mod signal;
 mod snapshot;
 >>>>>>> main
+=======
+>>>>>>> pipeline
 
 pub use bases::Bases;
 pub use follow::Follower;
