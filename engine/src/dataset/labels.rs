@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{cast_with_options, CastOptions, filter_record_batch, take_record_batch};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use tress_configs::column::{ColumnType, Scalar};
 use xxhash_rust::xxh3::Xxh3;
@@ -149,7 +149,9 @@ fn micros(column: &ArrayRef, name: &str, unit: Option<TimeUnit>) -> Result<Vec<i
             Some(TimeUnit::Millis) => 1000,
             Some(TimeUnit::Micros) => 1,
             None => {
-                return Err(Error::invalid(format!("labels: column \"{name}\" holds whole numbers; say their unit: seconds, millis or micros")));
+                return Err(Error::invalid(format!(
+                    "labels: column \"{name}\" holds whole numbers; say their unit: seconds, millis or micros"
+                )));
             }
         };
         let numbers = strict(column, &DataType::Int64, name)?;

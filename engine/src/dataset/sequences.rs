@@ -51,7 +51,8 @@ pub fn encode(feature: &Feature, runs: &[Run], labels: &Labels, moment: Moment) 
         let all = concat_batches(feature.schema(), &sequences)?;
         let mut columns: Vec<ArrayRef> = labels.table().columns().iter().map(|c| c.slice(from, to - from)).collect();
         if labels.table().column_by_name("label_time").is_none() {
-            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values((from..to).map(|row| labels.time(row))).with_timezone("UTC")));
+            columns
+                .push(Arc::new(TimestampMicrosecondArray::from_iter_values((from..to).map(|row| labels.time(row))).with_timezone("UTC")));
         }
         let first = columns.len();
         for (column, name) in all.columns().iter().zip(feature.schema().fields().iter().map(|f| f.name())) {
@@ -59,7 +60,12 @@ pub fn encode(feature: &Feature, runs: &[Run], labels: &Labels, moment: Moment) 
             let DataType::List(item) = schema.field(columns.len()).data_type() else {
                 return Err(Error::internal("encode sequences: a column is not a list"));
             };
-            columns.push(Arc::new(ListArray::try_new(Arc::clone(item), OffsetBuffer::from_lengths(lengths.iter().copied()), values, None)?));
+            columns.push(Arc::new(ListArray::try_new(
+                Arc::clone(item),
+                OffsetBuffer::from_lengths(lengths.iter().copied()),
+                values,
+                None,
+            )?));
         }
         debug_assert_eq!(columns.len() - first, feature.schema().fields().len());
         writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;

@@ -16,28 +16,30 @@ const PER_SEQUENCE: usize = 256;
 /// How many bytes replies under way may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
-    pub bytes: usize,
-    /// Of these, for reads that are known to ask history: a few slow ones must not keep out the fast.
-    pub deep_bytes: usize,
+    pub reply_bytes: usize,
+    /// Reads of history may hold so much more: few and slow, they must neither fill the memory nor keep out the fast.
+    pub history_bytes: usize,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { bytes: 512 << 20, deep_bytes: 64 << 20 }
+        Self { reply_bytes: 512 << 20, history_bytes: 64 << 20 }
     }
 }
 
-/// Which budget a read is charged to.
+/// What is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    Memory,
+pub enum Budget {
+    /// By every reply, until it is encoded.
+    Replies,
+    /// By a read of history, until it has its answer.
     History,
 }
 
 /// The gate. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    memory: Gate,
+    replies: Gate,
     history: Gate,
 }
 
@@ -56,17 +58,17 @@ pub struct Permit {
 impl Admission {
     #[must_use]
     pub fn new(budgets: Budgets) -> Self {
-        Self { memory: Gate::new(budgets.bytes), history: Gate::new(budgets.deep_bytes) }
+        Self { replies: Gate::new(budgets.reply_bytes), history: Gate::new(budgets.history_bytes) }
     }
 
     /// Lets a request in that may hold so many bytes. Never waits: who is refused can try another server.
     ///
     /// # Errors
     /// `ResourceExhausted` when the request is larger than the whole budget, or others hold it.
-    pub fn admit(&self, depth: Depth, bytes: usize) -> Result<Permit, Refusal> {
-        let (gate, which) = match depth {
-            Depth::Memory => (&self.memory, "reads"),
-            Depth::History => (&self.history, "reads of history"),
+    pub fn admit(&self, budget: Budget, bytes: usize) -> Result<Permit, Refusal> {
+        let (gate, which) = match budget {
+            Budget::Replies => (&self.replies, "reads"),
+            Budget::History => (&self.history, "reads of history"),
         };
         let units = bytes.div_ceil(UNIT).max(1);
         if units > gate.whole {
@@ -120,18 +122,19 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_given_back() {
-        let admission = Admission::new(Budgets { bytes: 10 * UNIT, deep_bytes: 2 * UNIT });
-        let first = admission.admit(Depth::Memory, 6 * UNIT).expect("there is room");
-        assert_eq!(admission.admit(Depth::Memory, 5 * UNIT).map_err(|r| r.code).err(), Some(Code::ResourceExhausted));
-        let deep = admission.admit(Depth::History, 2 * UNIT).expect("history has its own");
-        assert!(admission.admit(Depth::History, 1).is_err());
+        let admission = Admission::new(Budgets { reply_bytes: 10 * UNIT, history_bytes: 2 * UNIT });
+        let first = admission.admit(Budget::Replies, 6 * UNIT).expect("there is room");
+        assert_eq!(admission.admit(Budget::Replies, 5 * UNIT).map_err(|r| r.code).err(), Some(Code::ResourceExhausted));
+        let deep = admission.admit(Budget::History, 2 * UNIT).expect("history has its own");
+        assert!(admission.admit(Budget::History, 1).is_err());
         drop((first, deep));
-        admission.admit(Depth::Memory, 10 * UNIT).expect("given back");
+        admission.admit(Budget::Replies, 10 * UNIT).expect("given back");
     }
 
     #[test]
     fn what_never_fits_is_told_to_ask_for_less() {
-        let refusal = Admission::new(Budgets { bytes: UNIT, deep_bytes: 0 }).admit(Depth::Memory, 2 * UNIT).expect_err("too large");
+        let refusal =
+            Admission::new(Budgets { reply_bytes: UNIT, history_bytes: 0 }).admit(Budget::Replies, 2 * UNIT).expect_err("too large");
         assert_eq!((refusal.code, refusal.field.as_str()), (Code::ResourceExhausted, "limit"));
     }
 }

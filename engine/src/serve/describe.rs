@@ -113,7 +113,7 @@ impl StateName {
 
 /// Describes a revision and names its siblings.
 pub fn describe(registry: &Registry, feature: &QualifiedName, route: Option<&Route>, revision: &Revision) -> Description {
-    let plan = revision.source.plan();
+    let plan = revision.plan();
     Description {
         feature: feature.clone(),
         revision: revision.digest.clone(),
@@ -164,7 +164,7 @@ fn column(revision: &Revision, field: &Field) -> ColumnDescription {
 
 /// A sentence: for a column of the feature where it comes from, for the engine's own what it says.
 fn meaning(revision: &Revision, name: &str) -> String {
-    let plan = revision.source.plan();
+    let plan = revision.plan();
     let own = match (name, &plan.view) {
         ("event_time", _) => Some("when it happened"),
         ("signal", _) => Some("which signal the event is of, namespace/name"),
@@ -181,7 +181,7 @@ fn meaning(revision: &Revision, name: &str) -> String {
         return own.to_owned();
     }
     let mut sources = Vec::new();
-    for (read, signal) in plan.signals.iter().zip(revision.source.signals()) {
+    for (read, signal) in plan.signals.iter().zip(revision.signals()) {
         for column in read.columns.iter().filter(|c| c.output == name) {
             let origin = signal.columns.iter().find(|c| c.name == column.source).map(|c| c.origin);
             let origin = match origin {

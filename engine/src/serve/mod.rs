@@ -41,7 +41,7 @@ pub use json::rows_to_json;
 pub use profile::{Completeness, Degradation, EntityProfile, Profile};
 pub use reader::{Outcome, Outcomes, Reader};
 pub use refusal::{Code, Refusal};
-pub use registry::{Readable, Registry, Revision, State};
+pub use registry::{Registry, Revision, State};
 pub use request::{Ask, Choice, Wanted};
 pub use route::{Absent, Applied, Pinned, Polled, Refused, Route, RouteFile, Routes, Table, Watch};
 pub use schema::{digest, plain};

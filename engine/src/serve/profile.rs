@@ -107,7 +107,7 @@ impl Profile {
             coverage: coverage(revision, answer),
             truncated: answer.truncated,
             degraded: degraded(revision, least.applied_through, circumstances),
-            deprecated: revision.source.plan().sunset.clone(),
+            deprecated: revision.plan().sunset.clone(),
             deep: answer.deep,
         }
     }
@@ -190,7 +190,7 @@ fn degraded(revision: &Revision, applied_through: Option<i64>, circumstances: Ci
 
 fn coverage(revision: &Revision, answer: &Answer) -> Vec<CoverageProfile> {
     let named = answer.sequence.coverage.iter().filter_map(|c| {
-        let signal = revision.source.signals().get(c.signal)?;
+        let signal = revision.signals().get(c.signal)?;
         let enrichment = signal.enrichments.get(c.enrichment)?;
         Some(CoverageProfile {
             signal: signal.name.to_string(),

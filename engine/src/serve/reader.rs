@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use tress_configs::name::QualifiedName;
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, Budget, Permit};
 use super::describe::{self, Description};
 use super::nearest;
 use super::profile::{Circumstances, EntityProfile, Profile};
@@ -19,11 +19,14 @@ use super::request::{self, Ask, Bound, Choice, MAX_ENTITIES, Wanted};
 use super::route::{Chosen, Route, Routes};
 use crate::clock::Clock;
 use crate::entity::Entity;
+use crate::error::{Error, ErrorKind};
 use crate::metrics::{Answered, Metrics, ReadResult};
 use crate::store::Answer;
 
 /// Reads of one batch that may be under way at once: those in memory end at once, those of history overlap.
 const BATCH_READS: usize = 16;
+/// What a read of history may hold beside its reply: pages of the files that it looks into.
+const HISTORY_READ: usize = 1 << 20;
 
 /// Answers requests from what is loaded.
 #[derive(Debug)]
@@ -207,7 +210,7 @@ impl Reader {
 
     /// The type of the feature's entities: the same in every revision that a request can reach at once.
     fn scalar(&self, view: &View, choice: &Choice) -> Result<tress_configs::column::Scalar, Refusal> {
-        self.representative(view, choice).map(|revision| revision.source.plan().entity)
+        self.representative(view, choice).map(|revision| revision.plan().entity)
     }
 
     /// The revision that speaks for the feature where no entity is given.
@@ -309,7 +312,7 @@ impl Reader {
     }
 
     fn admit(&self, bind: &Bind, bytes: usize) -> Result<Permit, Refusal> {
-        let permit = self.admission.admit(bind.bound.depth, bytes);
+        let permit = self.admission.admit(Budget::Replies, bytes);
         permit.inspect_err(|refusal| bind.revision.metrics(&self.metrics).refused(refusal.code.into()))
     }
 
@@ -325,7 +328,11 @@ impl Reader {
     /// The answer, and how long it took.
     async fn read(&self, bind: &Bind, entity: Entity) -> Result<(Answer, Duration), Refusal> {
         let start = Instant::now();
-        let answer = bind.revision.source.read(&bind.bound.of(entity)).await;
+        let admit = || {
+            let bytes = bind.bound.sequence_bytes.saturating_add(HISTORY_READ);
+            self.admission.admit(Budget::History, bytes).map_err(|refusal| Error::new(ErrorKind::Full, refusal.to_string()))
+        };
+        let answer = bind.revision.served.read_admitted(&bind.bound.of(entity), admit).await;
         answer.map(|answer| (answer, start.elapsed())).map_err(|error| {
             let refusal = Refusal::from(error);
             bind.revision.metrics(&self.metrics).refused(refusal.code.into());

@@ -1,60 +1,18 @@
 //! What this process has loaded: many features, each in several revisions, each in a state of its own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
 use tress_configs::name::QualifiedName;
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::admission::value_bytes;
 use super::describe::About;
 use super::schema;
-use crate::error::Result;
 use crate::metrics::{FeatureMetrics, Metrics};
-use crate::read::Query;
-use crate::store::{Answer, ServedFeature, SignalState};
-
-/// A feature that can be read, wherever its rows are.
-///
-/// Contract: equal queries over equal data give equal answers; reading never changes anything; dropping the future stops the work.
-#[async_trait]
-pub trait Readable: Send + Sync + fmt::Debug {
-    fn plan(&self) -> &FeaturePlan;
-    /// In the plan's order.
-    fn signals(&self) -> &[Arc<SignalPlan>];
-    /// Of answers without a choice of columns.
-    fn schema(&self) -> &SchemaRef;
-    /// How far its signals are, in the plan's order.
-    fn states(&self) -> Vec<SignalState>;
-    async fn read(&self, query: &Query) -> Result<Answer>;
-}
-
-#[async_trait]
-impl Readable for Arc<ServedFeature> {
-    fn plan(&self) -> &FeaturePlan {
-        self.feature.plan()
-    }
-
-    fn signals(&self) -> &[Arc<SignalPlan>] {
-        self.feature.signals()
-    }
-
-    fn schema(&self) -> &SchemaRef {
-        self.feature.schema()
-    }
-
-    fn states(&self) -> Vec<SignalState> {
-        self.signal_states()
-    }
-
-    async fn read(&self, query: &Query) -> Result<Answer> {
-        ServedFeature::read(self, query).await
-    }
-}
+use crate::store::ServedFeature;
 
 /// A revision that is ready.
 #[derive(Debug)]
@@ -62,7 +20,7 @@ pub struct Revision {
     /// Of its plan.
     pub digest: String,
     pub about: About,
-    pub source: Arc<dyn Readable>,
+    pub served: Arc<ServedFeature>,
     /// Of replies: without dictionaries.
     pub schema: SchemaRef,
     pub schema_digest: String,
@@ -95,25 +53,34 @@ pub struct Registry {
 
 impl Revision {
     #[must_use]
-    pub fn new(digest: impl Into<String>, source: Arc<dyn Readable>, about: About) -> Self {
-        let schema = schema::plain(source.schema());
+    pub fn new(served: Arc<ServedFeature>, about: About) -> Self {
+        let schema = schema::plain(served.feature.schema());
         Self {
-            digest: digest.into(),
+            digest: served.digest.clone(),
             schema_digest: schema::digest(&schema),
-            signal_names: source.plan().signals.iter().map(|s| s.name.to_string()).collect(),
+            signal_names: served.feature.plan().signals.iter().map(|s| s.name.to_string()).collect(),
             value_bytes: schema.fields().iter().map(|f| value_bytes(f)).collect(),
             schema,
             about,
-            source,
+            served,
             metrics: OnceLock::new(),
         }
     }
-}
 
-impl Revision {
+    #[must_use]
+    pub fn plan(&self) -> &FeaturePlan {
+        self.served.feature.plan()
+    }
+
+    /// In the plan's order.
+    #[must_use]
+    pub fn signals(&self) -> &[Arc<SignalPlan>] {
+        self.served.feature.signals()
+    }
+
     /// The revision's counters, looked up once.
     pub fn metrics(&self, metrics: &Metrics) -> &FeatureMetrics {
-        self.metrics.get_or_init(|| metrics.feature(&self.source.plan().name, &self.digest))
+        self.metrics.get_or_init(|| metrics.feature(&self.plan().name, &self.digest))
     }
 }
 
@@ -125,15 +92,8 @@ impl Registry {
 
     /// A revision can be read from now on.
     pub fn ready(&self, served: Arc<ServedFeature>, about: About) {
-        let feature = served.feature.plan().name.clone();
-        let digest = served.digest.clone();
-        self.insert(&feature, Revision::new(digest, Arc::new(served), about));
-    }
-
-    /// A revision that is not read from a [`ServedFeature`].
-    pub fn insert(&self, feature: &QualifiedName, revision: Revision) {
-        let digest = revision.digest.clone();
-        self.set(feature, &digest, &State::Ready(Arc::new(revision)));
+        let revision = Arc::new(Revision::new(served, about));
+        self.set(&revision.plan().name, &revision.digest, &State::Ready(Arc::clone(&revision)));
     }
 
     /// A revision cannot be read. `reason` is told to callers: it names no values and no secrets.

@@ -4,7 +4,7 @@ use arrow::datatypes::SchemaRef;
 use tress_configs::column::Scalar;
 use tress_configs::name::QualifiedName;
 
-use super::admission::{self, Depth};
+use super::admission;
 use super::nearest;
 use super::refusal::{Code, Refusal};
 use super::registry::Revision;
@@ -66,7 +66,6 @@ pub struct Bound {
     pub schema: SchemaRef,
     /// Bytes that one sequence may need.
     pub sequence_bytes: usize,
-    pub depth: Depth,
 }
 
 impl Bound {
@@ -158,7 +157,7 @@ impl Wanted {
             None => revision.value_bytes.iter().sum(),
             Some(indexes) => indexes.iter().filter_map(|i| revision.value_bytes.get(*i)).sum(),
         };
-        let rows = self.limit.unwrap_or(revision.source.plan().length).min(u32::try_from(MAX_LIMIT).unwrap_or(u32::MAX));
+        let rows = self.limit.unwrap_or(revision.plan().length).min(u32::try_from(MAX_LIMIT).unwrap_or(u32::MAX));
         Ok(Bound {
             query: Query {
                 // Stands for every entity; see [`Bound::of`].
@@ -174,7 +173,6 @@ impl Wanted {
             },
             schema,
             sequence_bytes: admission::sequence_bytes(row_bytes, rows as usize),
-            depth: if self.known_by.is_some() { Depth::History } else { Depth::Memory },
         })
     }
 }

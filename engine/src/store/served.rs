@@ -55,6 +55,14 @@ impl ServedFeature {
     /// # Errors
     /// `Unavailable` when history is needed and does not answer; `Invalid` for a query that names what is not there.
     pub async fn read(&self, query: &Query) -> Result<Answer> {
+        self.read_admitted(query, || Ok(())).await
+    }
+
+    /// As [`ServedFeature::read`]. `admit` is asked before history is; what it gives is held until the answer is there.
+    ///
+    /// # Errors
+    /// Those of `admit`, too.
+    pub async fn read_admitted<P>(&self, query: &Query, admit: impl FnOnce() -> Result<P>) -> Result<Answer> {
         let hash = query.entity.hash();
         let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
         // Base keeps only what won; what was known earlier is in history and tail.
@@ -62,7 +70,10 @@ impl ServedFeature {
         let deep = from_memory.is_none();
         let sequence = match from_memory {
             Some(sequence) => sequence,
-            None => deep::read(&self.feature, &self.stores, &held, query).await?,
+            None => {
+                let _permit = admit()?;
+                deep::read(&self.feature, &self.stores, &held, query).await?
+            }
         };
         let signals = self.stores.iter().map(|store| store.state(hash)).collect();
         let truncated = self.truncated(&held, query, &sequence);
@@ -108,7 +119,8 @@ impl ServedFeature {
         if sequence.events >= limit {
             return false;
         }
-        let wanted = plan.window_ms.map_or(i64::MIN, |w| query.as_of.saturating_sub(w.saturating_mul(1000))).max(query.since.unwrap_or(i64::MIN));
+        let wanted =
+            plan.window_ms.map_or(i64::MIN, |w| query.as_of.saturating_sub(w.saturating_mul(1000))).max(query.since.unwrap_or(i64::MIN));
         held.iter().zip(&self.stores).any(|(held, store)| {
             let newest = held.history().and_then(|snapshot| snapshot.newest());
             let kept = store.plan().retention_ms.zip(newest).map(|(keep, newest)| newest.saturating_sub(keep.saturating_mul(1000)));

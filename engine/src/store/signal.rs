@@ -137,6 +137,9 @@ impl SignalStore {
     /// Rows and bytes of the tail that are in memory, for metrics.
     #[must_use]
     pub fn tail_size(&self) -> (usize, usize) {
-        self.shards.iter().map(|shard| shard.read_set()).fold((0, 0), |(rows, bytes), set| (rows + set.tail_rows(), bytes + set.tail_bytes()))
+        self.shards
+            .iter()
+            .map(|shard| shard.read_set())
+            .fold((0, 0), |(rows, bytes), set| (rows + set.tail_rows(), bytes + set.tail_bytes()))
     }
 }
