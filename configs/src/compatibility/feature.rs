@@ -40,7 +40,12 @@ fn read(live: &SignalRead, new: &SignalRead, plans: &dyn Fn(&str) -> Option<Arc<
     found.put(moved, Class::Behavioural, &format!("{at}.columns"), "a column comes from another column of the signal");
     found.put(live.filter != *filter, Class::Behavioural, &format!("{at}.where"), "other rows of the signal are read");
     found.put(live.length != *length, Class::Behavioural, &format!("{at}.length"), "the signal's share is another");
-    found.put(live.required_found != *required_found, Class::Behavioural, &format!("{at}.requiredFound"), "other rows are dropped for want of an enrichment");
+    found.put(
+        live.required_found != *required_found,
+        Class::Behavioural,
+        &format!("{at}.requiredFound"),
+        "other rows are dropped for want of an enrichment",
+    );
     found.put(live.retention_ms != *retention_ms, Class::Behavioural, &format!("{at}.retentionMs"), "events are kept for another time");
     if live.digest == *digest {
         return;
@@ -49,7 +54,12 @@ fn read(live: &SignalRead, new: &SignalRead, plans: &dyn Fn(&str) -> Option<Arc<
     let class = plans(&live.digest).zip(plans(digest)).map_or(Class::Behavioural, |(before, after)| {
         let differs = signal::differences(&projected(&before, live), &projected(&after, live));
         // The schema that readers see is the feature's own; another schema version of a signal is other data.
-        differs.iter().filter(|d| !d.path.starts_with("columns")).map(|d| d.class.min(Class::Behavioural)).max().unwrap_or(Class::Compatible)
+        differs
+            .iter()
+            .filter(|d| !d.path.starts_with("columns"))
+            .map(|d| d.class.min(Class::Behavioural))
+            .max()
+            .unwrap_or(Class::Compatible)
     });
     let class = if live.schema_version == *schema_version { class } else { Class::Behavioural };
     found.put(true, class, &format!("{at}.digest"), "another revision of the signal is read");

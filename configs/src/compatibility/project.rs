@@ -10,7 +10,8 @@ use crate::plan::{ExecutorPlan, Origin, SignalPlan, SignalRead};
 /// event wins.
 pub(super) fn projected(signal: &SignalPlan, read: &SignalRead) -> SignalPlan {
     let mut plan = signal.clone();
-    let wanted: BTreeSet<&str> = read.columns.iter().map(|c| c.source.as_str()).chain(read.filter_columns.iter().map(String::as_str)).collect();
+    let wanted: BTreeSet<&str> =
+        read.columns.iter().map(|c| c.source.as_str()).chain(read.filter_columns.iter().map(String::as_str)).collect();
     plan.columns.retain(|c| wanted.contains(c.name.as_str()));
     plan.enrichments.retain(|e| e.on_missing == OnMissing::Drop || e.columns.iter().any(|c| wanted.contains(c.name.as_str())));
     for enrichment in &mut plan.enrichments {

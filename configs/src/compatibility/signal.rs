@@ -27,7 +27,12 @@ pub(super) fn differences(live: &SignalPlan, new: &SignalPlan) -> Vec<Difference
     let EventPlan { time, available_at, id, version, delete, fields: _ } = event;
     let mut found = Found::default();
     found.put(live.name != *name, Class::Breaking, "name", "it is another signal");
-    found.put(live.schema_version != *schema_version, Class::Breaking, "schemaVersion", "the schema version is another: both run side by side");
+    found.put(
+        live.schema_version != *schema_version,
+        Class::Breaking,
+        "schemaVersion",
+        "the schema version is another: both run side by side",
+    );
     found.put(live.entity != *entity, Class::Breaking, "entity", "the entity is another field or type");
     found.put(live.event.time != *time, Class::Breaking, "event.time", "the event's time is another field or unit");
     found.put(live.event.id != *id, Class::Breaking, "event.id", "the identity of events changes");
@@ -87,7 +92,9 @@ fn source_class(live: &SourcePlan, new: &SourcePlan, plan: &SignalPlan) -> Class
     let renames_more = match (&live.batch, batch) {
         (BatchPlan::External(before), BatchPlan::External(after)) => {
             // Where a field that is new is found says nothing of those that were there.
-            let known = |log: &ExternalLog| log.rename.iter().filter(|(field, _)| plan.field(field).is_some()).map(|(a, b)| (a.clone(), b.clone())).collect();
+            let known = |log: &ExternalLog| {
+                log.rename.iter().filter(|(field, _)| plan.field(field).is_some()).map(|(a, b)| (a.clone(), b.clone())).collect()
+            };
             ExternalLog { rename: known(before), ..before.clone() } == ExternalLog { rename: known(after), ..after.clone() }
         }
         (before, after) => before == after,

@@ -25,8 +25,12 @@ fn plan(outcome: &Outcome, kind: Kind, name: &str) -> Plan {
 fn change(from: &str, to: &str) -> (Class, Class) {
     assert!(MOVIES.contains(from), "{from}");
     let (live, new) = (compiled(MOVIES), compiled(&MOVIES.replacen(from, to, 1)));
-    let signals: BTreeMap<String, Arc<_>> =
-        live.values().chain(new.values()).flatten().filter_map(|c| Some((c.digest.clone(), Arc::new(c.plan.as_signal()?.clone())))).collect();
+    let signals: BTreeMap<String, Arc<_>> = live
+        .values()
+        .chain(new.values())
+        .flatten()
+        .filter_map(|c| Some((c.digest.clone(), Arc::new(c.plan.as_signal()?.clone()))))
+        .collect();
     let of = |kind, name: &str| {
         let (live, new) = (plan(&live, kind, name), plan(&new, kind, name));
         let change = classify_with(&live, &new, &|digest| signals.get(digest).cloned());
@@ -46,7 +50,12 @@ fn changes_fall_into_the_classes_of_the_design() {
         ("lateness: 3d", "lateness: 5d", Compatible, Compatible),
         // More of what may be null.
         ("- {name: surface,", "- {name: page, type: string, nullable: true}\n        - {name: surface,", Compatible, Compatible),
-        ("columns: [item_id, rating, liked, surface, title, genres, embedding]", "columns: [item_id, rating, liked, surface, title, genres, embedding, op]", Compatible, Compatible),
+        (
+            "columns: [item_id, rating, liked, surface, title, genres, embedding]",
+            "columns: [item_id, rating, liked, surface, title, genres, embedding, op]",
+            Compatible,
+            Compatible,
+        ),
         ("columns: [item_id, liked, genres, embedding]", "columns: [item_id, liked, genres, embedding, title]", None, Compatible),
         // Wider, outside the identity.
         ("{name: rating, type: float32}", "{name: rating, type: float64}", Compatible, Compatible),
@@ -72,7 +81,7 @@ fn changes_fall_into_the_classes_of_the_design() {
         ("bucket: Day", "bucket: Hour", Breaking, Behavioural),
         ("columns: [item_id, liked, genres, embedding]", "columns: [item_id, liked, genres]", None, Breaking),
         ("dim: 64", "dim: 32", Breaking, Breaking),
-        ("{name: rating, type: float32}", "{name: rating, type: float32, nullable: true}", Breaking, Breaking),
+        ("{name: rating, type: float32}", "{name: rating, type: float32, nullable: true}", Breaking, Behavioural),
         ("rename: {item_id: id}", "rename: {item_id: ident}", None, Breaking),
     ] {
         assert_eq!(change(from, to), (signal, feature), "{from} -> {to}");
