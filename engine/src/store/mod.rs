@@ -4,16 +4,6 @@
 //! changelog ─▶ follow ─▶ signal {shards of base and tail, history, progress} ◀─ served (features)
 //! ```
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> pipeline
-mod deep;
-mod progress;
-mod served;
-mod signal;
-<<<<<<< HEAD
-=======
 mod bases;
 mod deep;
 mod follow;
@@ -21,9 +11,6 @@ mod progress;
 mod served;
 mod signal;
 mod snapshot;
->>>>>>> main
-=======
->>>>>>> pipeline
 
 pub use bases::Bases;
 pub use follow::Follower;
