@@ -29,6 +29,8 @@ pub use tables::{TableVersion, Tables};
 pub use task::{Counts, TaskManifest, Work, manifests};
 
 #[cfg(test)]
+mod external_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod seal_tests;
