@@ -10,13 +10,23 @@
 //!
 //! Everything here is pure: no Kubernetes, no Kafka, no files, no clock.
 
+pub mod analysis;
 pub mod column;
+pub mod compile;
 pub mod definition;
 pub mod duration;
 pub mod expression;
 pub mod issue;
+pub mod lint;
 pub mod name;
+pub mod nearest;
+pub mod path;
 pub mod plan;
+mod scope;
+pub mod source;
+mod structure;
+pub mod test_file;
 
+pub use compile::{Compiled, Pins, compile};
 pub use issue::{Issue, IssueCode, Position};
 pub use plan::{FeaturePlan, Plan, SignalPlan};

@@ -44,6 +44,17 @@ pub fn compacted_file(bucket: &str, number: u64) -> String {
     format!("bucket={bucket}/compact-{number:010}.parquet")
 }
 
+/// The number of the backfill that wrote a data file of history; `None` for a file that none wrote.
+#[must_use]
+pub fn history_file_backfill(path: &str) -> Option<u64> {
+    let name = path.rsplit('/').next()?.strip_suffix(".parquet")?;
+    let number = match name.strip_prefix("part-") {
+        Some(rest) => rest.split_once('-')?.0,
+        None => name.strip_prefix("compact-")?,
+    };
+    number.parse().ok()
+}
+
 /// The folder of backfills' work plans, tasks and seals.
 #[must_use]
 pub fn backfills(uid: &str) -> Path {

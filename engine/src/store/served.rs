@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::read::{Feature, Query, Sequence};
+use super::{SignalStore, deep};
+use crate::error::{Error, Result};
+use crate::read::{Feature, Outcome, Query, Sequence, Source, assemble};
+use crate::tail::Held;
 
 /// A feature, ready to be read.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub struct ServedFeature {
     pub feature: Feature,
     /// Digest of the feature's plan: which revision this is.
     pub digest: String,
+    /// One per signal of the feature, in the plan's order.
+    stores: Vec<Arc<SignalStore>>,
 }
 
 /// A sequence and how complete and fresh it is.
@@ -37,17 +41,90 @@ pub struct SignalState {
 }
 
 impl ServedFeature {
+    /// `stores`: one per signal of the feature, in the plan's order.
+    ///
+    /// # Errors
+    /// As [`Feature::new`].
+    pub fn new(plan: Arc<tress_configs::FeaturePlan>, digest: String, stores: Vec<Arc<SignalStore>>) -> Result<Self> {
+        let feature = Feature::new(plan, stores.iter().map(|store| Arc::clone(store.plan())).collect())?;
+        Ok(Self { feature, digest, stores })
+    }
+
     /// Reads one entity: from memory, and from history where memory cannot answer exactly.
     ///
     /// # Errors
     /// `Unavailable` when history is needed and does not answer; `Invalid` for a query that names what is not there.
-    pub async fn read(self: &Arc<Self>, _query: &Query) -> Result<Answer> {
-        unimplemented!()
+    pub async fn read(&self, query: &Query) -> Result<Answer> {
+        self.read_admitted(query, || Ok(())).await
+    }
+
+    /// As [`ServedFeature::read`]. `admit` is asked before history is; what it gives is held until the answer is there.
+    ///
+    /// # Errors
+    /// Those of `admit`, too.
+    pub async fn read_admitted<P>(&self, query: &Query, admit: impl FnOnce() -> Result<P>) -> Result<Answer> {
+        let hash = query.entity.hash();
+        let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
+        // Base keeps only what won; what was known earlier is in history and tail.
+        let from_memory = if query.known_by.is_none() { self.from_memory(&held, query)? } else { None };
+        let deep = from_memory.is_none();
+        let sequence = match from_memory {
+            Some(sequence) => sequence,
+            None => {
+                let _permit = admit()?;
+                deep::read(&self.feature, &self.stores, &held, query).await?
+            }
+        };
+        let signals = self.stores.iter().map(|store| store.state(hash)).collect();
+        let truncated = self.truncated(&held, query, &sequence);
+        Ok(Answer { sequence, signals, truncated, deep })
+    }
+
+    /// Reads one entity from memory alone; `None` when history would have to be asked.
+    ///
+    /// # Errors
+    /// `Invalid` for a query that names what is not there.
+    pub fn read_resident(&self, query: &Query) -> Result<Option<Sequence>> {
+        let hash = query.entity.hash();
+        let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
+        self.from_memory(&held, query)
     }
 
     /// How far its signals are now.
     #[must_use]
     pub fn signal_states(&self) -> Vec<SignalState> {
-        unimplemented!()
+        self.stores.iter().map(|store| store.least_state()).collect()
+    }
+
+    #[must_use]
+    pub fn stores(&self) -> &[Arc<SignalStore>] {
+        &self.stores
+    }
+
+    fn from_memory(&self, held: &[Held], query: &Query) -> Result<Option<Sequence>> {
+        if query.known_by.is_some() {
+            return Err(Error::internal("read from memory: what was known earlier is not there"));
+        }
+        let sources: Vec<Source<'_>> = held.iter().map(Held::source).collect();
+        Ok(match assemble(&self.feature, &sources, query)? {
+            Outcome::Complete(sequence) => Some(sequence),
+            Outcome::NeedMore => None,
+        })
+    }
+
+    /// Retention cuts a read short when the read was not full and reaches below what retention keeps at the newest sealed event.
+    fn truncated(&self, held: &[Held], query: &Query, sequence: &Sequence) -> bool {
+        let plan = self.feature.plan();
+        let limit = query.limit.unwrap_or(plan.length).min(plan.length) as usize;
+        if sequence.events >= limit {
+            return false;
+        }
+        let wanted =
+            plan.window_ms.map_or(i64::MIN, |w| query.as_of.saturating_sub(w.saturating_mul(1000))).max(query.since.unwrap_or(i64::MIN));
+        held.iter().zip(&self.stores).any(|(held, store)| {
+            let newest = held.history().and_then(|snapshot| snapshot.newest());
+            let kept = store.plan().retention_ms.zip(newest).map(|(keep, newest)| newest.saturating_sub(keep.saturating_mul(1000)));
+            kept.is_some_and(|kept| wanted < kept)
+        })
     }
 }

@@ -12,5 +12,8 @@ mod read_set;
 mod shard;
 mod spill;
 
-pub use read_set::{BaseShard, Held, ReadSet};
+pub use read_set::{Held, ReadSet, Sealed};
 pub use shard::{Frozen, Settings, Shard};
+
+#[cfg(test)]
+mod tests;

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use super::hot::Hot;
 use super::spill::TailRun;
 use crate::entity::Entity;
+use crate::history::Snapshot;
 use crate::read::{Index, Part, Source};
 use crate::run::{NO_FLOOR, Run, order};
 
-/// One shard of base: generations of runs, newest last.
+/// What is sealed of one shard: its part of a base, and the history that base was made from.
 #[derive(Debug, Clone, Default)]
-pub struct BaseShard {
+pub struct Sealed {
+    /// Number of the base's manifest; 0 = none.
+    pub manifest: u64,
+    /// Newest last.
     pub generations: Vec<Arc<Run>>,
+    /// What a read below the floors asks.
+    pub history: Option<Arc<Snapshot>>,
 }
 
 /// Everything that a read of this shard may look at. Immutable but for `hot`, which only grows.
 #[derive(Debug, Clone, Default)]
 pub struct ReadSet {
-    /// Number of the base's manifest; 0 = none.
-    pub manifest: u64,
-    pub base: BaseShard,
+    pub sealed: Sealed,
     pub(super) runs: Vec<Arc<TailRun>>,
     pub(super) hot: Arc<Hot>,
 }
@@ -60,13 +64,19 @@ impl ReadSet {
 }
 
 impl Held {
+    /// The history that belongs to the base held here.
+    #[must_use]
+    pub fn history(&self) -> Option<&Arc<Snapshot>> {
+        self.set.sealed.history.as_ref()
+    }
+
     /// Base and tail: what serving reads.
     #[must_use]
     pub fn source(&self) -> Source<'_> {
         let mut source = self.tail();
         // The newest generation that knows the entity sets its floor; without an entry, whatever exists is in the tail.
         let mut floor = None;
-        for run in self.set.base.generations.iter().rev() {
+        for run in self.set.sealed.generations.iter().rev() {
             if let Some(entry) = run.find(&self.entity, self.hash) {
                 floor.get_or_insert(entry.floor);
                 if !entry.rows.is_empty() {

@@ -9,9 +9,9 @@ use arrow::compute::concat_batches;
 use parking_lot::Mutex;
 
 use super::hot::{Appended, Hot, MAX_ROWS};
-use super::read_set::{BaseShard, ReadSet};
+use super::read_set::{ReadSet, Sealed};
 use super::spill::TailRun;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::rows::Rows;
 use crate::run::{self, Run};
 
@@ -20,8 +20,16 @@ use crate::run::{self, Run};
 pub struct Settings {
     /// Bytes of runs in memory; beyond it they go to `spill_to`.
     pub memory: usize,
-    /// A folder on local disk that exists; `None` = everything stays in memory.
+    /// A folder on local disk, made when it is needed; `None` = everything stays in memory.
     pub spill_to: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The share of shard `shard` of `shards`, with a name of its own for what it spills.
+    #[must_use]
+    pub fn for_shard(&self, shard: usize, shards: usize) -> Self {
+        Self { memory: self.memory / shards.max(1), spill_to: self.spill_to.as_ref().map(|folder| folder.join(format!("{shard:04}"))) }
+    }
 }
 
 /// One shard.
@@ -87,6 +95,12 @@ impl Shard {
         Ok(())
     }
 
+    /// Notes that the changelog is read up to `next`, where there were no rows.
+    pub fn advance(&self, next: i64) {
+        let mut writer = self.writer.lock();
+        writer.position = writer.position.max(next);
+    }
+
     /// Starts from what a snapshot kept.
     pub fn restore(&self, runs: Vec<Run>, position: i64) {
         let mut writer = self.writer.lock();
@@ -110,9 +124,9 @@ impl Shard {
     ///
     /// # Errors
     /// As [`Run::from_rows`].
-    pub fn install(&self, manifest: u64, base: BaseShard, covered: impl Fn(&Rows, usize) -> bool) -> Result<()> {
+    pub fn install(&self, sealed: Sealed, covered: impl Fn(&Rows, usize) -> bool) -> Result<()> {
         let mut writer = self.writer.lock();
-        if manifest < self.set.load().manifest {
+        if sealed.manifest < self.set.load().sealed.manifest {
             return Ok(());
         }
         self.freeze(&mut writer)?;
@@ -124,8 +138,7 @@ impl Shard {
                 set.runs.push(Arc::new(TailRun::in_memory(merged)));
             }
         }
-        set.manifest = manifest;
-        set.base = base;
+        set.sealed = sealed;
         self.set.store(Arc::new(set));
         drop(writer);
         self.spill()
@@ -178,6 +191,7 @@ impl Shard {
             }
             let largest = set.runs.iter().filter(|r| !r.on_disk()).max_by_key(|r| r.run().bytes());
             let Some(largest) = largest.map(Arc::clone) else { return Ok(()) };
+            std::fs::create_dir_all(folder).context(|| format!("make folder {} to spill to", folder.display()))?;
             let number = {
                 let mut writer = self.writer.lock();
                 writer.spilled += 1;

@@ -1,0 +1,157 @@
+//! The lake: one object store, and the Delta tables in it. The only place that joins `object_store` and `deltalake`.
+
+use std::sync::Arc;
+
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake::{DeltaTable, DeltaTableError};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// An object store and where the lake is in it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    /// The whole store, as Delta's log wants it: it resolves full addresses itself.
+    base: Arc<dyn ObjectStore>,
+    /// The lake's address: of a folder in `base`, with a slash at its end.
+    root: Url,
+    /// `base` from the lake's folder on.
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Lake {
+    /// `base`: a store without a prefix (the whole bucket, the whole file system). `root`: what kind of store it is and the lake's
+    /// folder in it (`s3://bucket/lake`, `file:///var/lake`).
+    ///
+    /// # Errors
+    /// `Invalid` when `root` is no address of a folder.
+    pub fn new(base: Arc<dyn ObjectStore>, mut root: Url) -> Result<Self> {
+        if root.cannot_be_a_base() {
+            return Err(Error::invalid("lake: its address must be one of a folder, for example s3://bucket/lake"));
+        }
+        if !root.path().ends_with('/') {
+            root.set_path(&format!("{}/", root.path()));
+        }
+        let folder = Path::from_url_path(root.path()).map_err(|e| Error::invalid("lake: its address has no usable path").with_source(e))?;
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&base), folder));
+        Ok(Self { base, root, store })
+    }
+
+    /// A folder of this machine, made if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or its path cannot be an address.
+    pub fn local(folder: &std::path::Path) -> Result<Self> {
+        let doing = || format!("open lake {}", folder.display());
+        let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
+        let folder = made.map_err(|e| Error::from(e).while_doing(doing()))?;
+        let root = Url::from_directory_path(&folder).map_err(|()| Error::invalid("its path cannot be an address").while_doing(doing()))?;
+        Self::new(Arc::new(LocalFileSystem::new()), root)
+    }
+
+    /// The files, by the paths of [`crate::layout`].
+    #[must_use]
+    pub const fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The files of the table at `path`, by paths relative to the table: what `add` actions name.
+    #[must_use]
+    pub fn table_store(&self, path: &Path) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(Arc::clone(&self.store), path.clone()))
+    }
+
+    /// The log of the Delta table at `path`, whether or not there is one: what `CreateBuilder` and `CommitBuilder` take.
+    ///
+    /// # Errors
+    /// `Invalid` when `path` cannot be part of an address.
+    pub fn delta_log(&self, path: &Path) -> Result<LogStoreRef> {
+        let url = self
+            .root
+            .join(&format!("{path}/"))
+            .map_err(|e| Error::invalid(format!("lake: {path} cannot be part of an address")).with_source(e))?;
+        Ok(default_logstore(self.table_store(path), Arc::clone(&self.base), &url, &StorageConfig::default()))
+    }
+
+    /// The newest version of the Delta table at `path`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store does not answer or the table's log is damaged.
+    pub async fn delta(&self, path: &Path) -> Result<Option<DeltaTable>> {
+        self.delta_at(path, None).await
+    }
+
+    /// A version (`None` = the newest) of the Delta table at `path`; `None` when there is no table.
+    ///
+    /// # Errors
+    /// `NotFound` when the table has no such version; when the store does not answer or the table's log is damaged.
+    pub async fn delta_at(&self, path: &Path, version: Option<u64>) -> Result<Option<DeltaTable>> {
+        let log = self.delta_log(path)?;
+        let doing = |e: DeltaTableError| Error::from(e).while_doing(format!("read table {path}"));
+        if !log.is_delta_table_location().await.map_err(doing)? {
+            return Ok(None);
+        }
+        let mut table = DeltaTable::new(log);
+        match version {
+            None => table.load().await.map_err(doing)?,
+            Some(version) => {
+                let newest = table.get_latest_version().await.map_err(doing)?;
+                if version > newest {
+                    return Err(Error::not_found(format!("read table {path}: it has no version {version}; the newest is {newest}")));
+                }
+                table.load_version(version).await.map_err(doing)?;
+            }
+        }
+        Ok(Some(table))
+    }
+}
+
+impl From<DeltaTableError> for Error {
+    fn from(e: DeltaTableError) -> Self {
+        use deltalake::kernel::transaction::TransactionError as Commit;
+        let kind = match e {
+            DeltaTableError::ObjectStore { source } => return source.into(),
+            DeltaTableError::Transaction { source: Commit::ObjectStore { source } } => return source.into(),
+            DeltaTableError::Transaction {
+                source: Commit::VersionAlreadyExists(_) | Commit::CommitConflict(_) | Commit::MaxCommitAttempts(_),
+            }
+            | DeltaTableError::VersionAlreadyExists(_) => ErrorKind::Conflict,
+            DeltaTableError::NotATable(_) | DeltaTableError::InvalidVersion(_) => ErrorKind::NotFound,
+            DeltaTableError::InvalidJsonLog { .. } | DeltaTableError::InvalidStatsJson { .. } | DeltaTableError::Parquet { .. } => {
+                ErrorKind::Corrupt
+            }
+            DeltaTableError::Io { source } => return source.into(),
+            _ => ErrorKind::Unavailable,
+        };
+        Self::new(kind, e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deltalake::kernel::{DataType, PrimitiveType};
+    use deltalake::operations::create::CreateBuilder;
+
+    #[tokio::test]
+    async fn a_table_made_in_a_local_lake_is_found_there_again_and_by_its_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::local(folder.path()).unwrap();
+        let path = Path::from("signals/s1/history");
+        assert!(lake.delta(&path).await.unwrap().is_none());
+        CreateBuilder::new()
+            .with_log_store(lake.delta_log(&path).unwrap())
+            .with_column("bucket", DataType::Primitive(PrimitiveType::String), false, None)
+            .await
+            .unwrap();
+        assert!(folder.path().join("signals/s1/history/_delta_log/00000000000000000000.json").is_file());
+        let table = lake.delta(&path).await.unwrap().expect("a table");
+        assert_eq!(table.version(), Some(0));
+        assert_eq!(lake.delta_at(&path, Some(0)).await.unwrap().expect("a table").version(), Some(0));
+        assert_eq!(lake.delta_at(&path, Some(7)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
