@@ -8,6 +8,7 @@
 
 mod compact;
 mod cut;
+mod external_log;
 mod plan;
 mod raw_log;
 mod report;
@@ -15,9 +16,10 @@ mod run;
 mod seal;
 mod tables;
 mod task;
+mod template;
 
-pub(crate) use compact::ranges;
 pub use cut::{Cut, Position};
+pub use external_log::ExternalFiles;
 pub use plan::{Buckets, ConsumedFile, Mode, Slice, WorkPlan, in_effect};
 pub use raw_log::{Ask, RawLog, Survey, TASK_RECORDS};
 pub use report::Report;
@@ -25,3 +27,8 @@ pub use run::{Backfill, Outcome, Progress};
 pub use seal::{Sealed, abandon, seal};
 pub use tables::Tables;
 pub use task::{Counts, TaskManifest, Work, manifests};
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod seal_tests;

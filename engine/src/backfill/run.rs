@@ -95,7 +95,7 @@ impl Backfill {
         }
         let drop_before = self.horizon(snapshot, now);
         let drops = drop_before.is_some_and(|before| snapshot.files.iter().any(|f| f.times.end <= before));
-        let advances = before.as_ref().is_none_or(|b| b.cut != survey.cut || b.consumed != survey.consumed);
+        let advances = before.as_ref().is_some_and(|b| b.cut != survey.cut);
         if *mode == Mode::Incremental && survey.tasks.is_empty() && !drops && !advances {
             return Ok(None);
         }

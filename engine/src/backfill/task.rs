@@ -24,7 +24,7 @@ use crate::rows::Rows;
 use crate::run;
 
 /// The format of task manifests.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What a task did. Its being there says that its files are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

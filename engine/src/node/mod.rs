@@ -120,7 +120,8 @@ pub struct Folded {
     pub raw_events: u64,
     pub rows: u64,
     pub dead: u64,
-    pub buckets: usize,
+    /// Files that were added to history.
+    pub files: usize,
     /// Version of the history's table.
     pub history_version: u64,
 }
@@ -158,7 +159,7 @@ impl Node {
         let lake = Lake::local(&settings.state.join("lake"))?;
         let tables = Lake::local(&settings.tables)?;
         let platform = Platform::local(Arc::clone(&log) as Arc<dyn Log>, lake, tables, Arc::clone(&settings.clock));
-        let registry = Arc::new(Registry::new(platform.metrics().clone()));
+        let registry = Arc::new(Registry::default());
         let routes = Arc::new(Routes::open(Some(&settings.state.join("epochs.json"))).await?);
         let reader = Reader {
             registry: Arc::clone(&registry),

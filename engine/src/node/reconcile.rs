@@ -75,7 +75,8 @@ impl Inner {
         let mut signals = Vec::with_capacity(live.signals.len());
         for uid in &live.signals {
             let known = running.state.signals.get(uid).cloned();
-            let known = known.ok_or_else(|| Error::corrupt(format!("node.json does not know signal revision {uid}; remove it to build anew")))?;
+            let known =
+                known.ok_or_else(|| Error::corrupt(format!("node.json does not know signal revision {uid}; remove it to build anew")))?;
             let Plan::Signal(signal) = prepare::plan(&self.platform, &known.digest).await? else {
                 return Err(Error::corrupt(format!("plan {} is not a signal's", known.digest)));
             };
@@ -206,8 +207,15 @@ impl Inner {
         let mut file = RouteFile::default();
         for (name, live) in &running.state.features {
             let pinned = Pinned { uid: name.clone(), digest: live.digest.clone() };
-            let route =
-                Route { feature_uid: None, live: Some(pinned), trial: None, loaded: Vec::new(), weight_bp: 0, epoch: live.epoch, attempt: None };
+            let route = Route {
+                feature_uid: None,
+                live: Some(pinned),
+                trial: None,
+                loaded: Vec::new(),
+                weight_bp: 0,
+                epoch: live.epoch,
+                attempt: None,
+            };
             file.features.insert(name.clone(), route);
         }
         self.routes.apply(&file, Absent::Remove).await?;
@@ -254,7 +262,8 @@ impl Inner {
 }
 
 fn parse(text: &str) -> Result<QualifiedName> {
-    let (namespace, name) =
-        text.split_once('/').ok_or_else(|| Error::corrupt("node.json: a feature's name is not namespace/name; remove the file to build anew"))?;
+    let (namespace, name) = text
+        .split_once('/')
+        .ok_or_else(|| Error::corrupt("node.json: a feature's name is not namespace/name; remove the file to build anew"))?;
     Ok(QualifiedName::new(namespace, name))
 }

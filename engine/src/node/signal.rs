@@ -11,8 +11,8 @@ use tress_configs::SignalPlan;
 
 use crate::base::Residence;
 use crate::error::Result;
-use crate::log::Log;
 use crate::history::History;
+use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
@@ -20,7 +20,7 @@ use crate::prepare::{self, Revision};
 use crate::store::{self, Bases, Follower, SignalStore};
 use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, World};
 use crate::tail;
-use crate::{log::Position, layout};
+use crate::{layout, log::Position};
 
 /// Memory of a tail before it spills.
 const TAIL_BYTES: usize = 256 << 20;

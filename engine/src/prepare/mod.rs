@@ -11,7 +11,6 @@ use tress_configs::{Plan, SignalPlan};
 
 pub use revision::{Position as StartPosition, Revision, VERSION};
 
-use crate::archive::RawTable;
 use crate::decode::Decoder;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
@@ -103,7 +102,8 @@ pub async fn read(platform: &Platform, uid: &str) -> Result<Option<Revision>> {
 /// `NotFound` when no revision of that digest was prepared; `Corrupt` when the file is not that plan.
 pub async fn plan(platform: &Platform, digest: &str) -> Result<Plan> {
     let path = layout::plan(digest);
-    let bytes = platform.lake().store().get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
+    let bytes =
+        platform.lake().store().get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
     let text = std::str::from_utf8(&bytes).map_err(|e| Error::corrupt(format!("read {path}: not a plan")).with_source(e))?;
     let plan = Plan::from_json(text).map_err(|e| Error::invalid(format!("read {path}: {e}")))?;
     if plan.digest() != digest {
@@ -151,13 +151,7 @@ async fn start(platform: &Platform, plan: &SignalPlan, log: &Arc<dyn Log>) -> Re
     if plan.source.batch != BatchPlan::Archive {
         return Ok(earliest);
     }
-    let id = log.id(topic).await?;
-    let raw = RawTable::open(platform.lake(), &layout::raw(&plan.source.stream.connection, topic, &id.topic));
-    let Some(snapshot) = raw.snapshot(None).await? else { return Ok(earliest) };
-    Ok(earliest
-        .into_iter()
-        .map(|p| Position { offset: snapshot.cut.iter().find(|c| c.partition == p.partition).map_or(p.offset, |c| c.offset.max(p.offset)), ..p })
-        .collect())
+    Ok(earliest)
 }
 
 /// Puts a file unless it is there; what is there stays.

@@ -46,14 +46,17 @@ impl Bases {
         let previous = self.loaded.lock().clone();
         let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, previous.as_deref()).await?);
         let manifest = base.manifest();
-        let snapshot = history.snapshot_at(Some(manifest.history)).await?.ok_or_else(|| {
-            Error::corrupt(format!("load base {}: version {} of its history is gone", manifest.number, manifest.history))
-        })?;
+        let snapshot = history
+            .snapshot_at(Some(manifest.history))
+            .await?
+            .ok_or_else(|| Error::corrupt(format!("load base {}: version {} of its history is gone", manifest.number, manifest.history)))?;
         let plan = self.store.plan();
         let facts = BaseFacts {
             manifest: manifest.number,
             sealed_through: manifest.newest,
-            complete_through: manifest.planned_at.map(|at| bucket::start_of(at.saturating_sub(plan.lateness_ms.saturating_mul(1000)), plan.bucket)),
+            complete_through: manifest
+                .planned_at
+                .map(|at| bucket::start_of(at.saturating_sub(plan.lateness_ms.saturating_mul(1000)), plan.bucket)),
         };
         let installed = Installed { facts, history: Arc::new(snapshot), shards: base.shards().to_vec() };
         self.store.install(installed, |rows, row| {

@@ -15,6 +15,6 @@ mod snapshot;
 pub use bases::Bases;
 pub use follow::Follower;
 pub use progress::Progress;
-pub use snapshot::{restore, take};
 pub use served::{Answer, ServedFeature, SignalState};
 pub use signal::{BaseFacts, Installed, SignalStore};
+pub use snapshot::{restore, take};

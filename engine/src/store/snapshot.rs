@@ -50,7 +50,9 @@ pub async fn take(store: &SignalStore) -> Result<Vec<Position>> {
         for (index, run) in frozen.runs.iter().enumerate() {
             let name = format!("{number:010}-{shard:04}-{index:04}.arrow");
             let bytes = run::encode(run.run())?;
-            lake.put(&folder.clone().join(name.as_str()), PutPayload::from(bytes)).await.context(|| format!("write tail snapshot {name}"))?;
+            lake.put(&folder.clone().join(name.as_str()), PutPayload::from(bytes))
+                .await
+                .context(|| format!("write tail snapshot {name}"))?;
             runs.push(name);
         }
         snapshot.shards.push(OfShard { position: frozen.position, runs });
@@ -79,8 +81,8 @@ pub async fn restore(store: &SignalStore) -> Result<()> {
     let Some(number) = list(lake.as_ref(), &folder).await?.iter().filter_map(|name| number_of(name)).max() else { return Ok(()) };
     let path = folder.clone().join(manifest_name(number));
     let bytes = lake.get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
-    let snapshot: Snapshot =
-        serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(format!("read {path}: not a tail snapshot; delete it")).with_source(e))?;
+    let snapshot: Snapshot = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::corrupt(format!("read {path}: not a tail snapshot; delete it")).with_source(e))?;
     if snapshot.version > VERSION || snapshot.shards.len() != store.shards().len() {
         return Err(Error::invalid(format!("read {path}: of another format or another plan; use the program that wrote it")));
     }

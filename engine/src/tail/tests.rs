@@ -94,9 +94,7 @@ fn a_base_takes_over_exactly_the_rows_that_it_covers() {
     let shard = shard(usize::MAX, None);
     shard.append(batch(&[("a", 1, 1), ("a", 2, 2), ("a", 3, 3)]), 3).unwrap();
     let base = Arc::new(Run::from_rows(batch(&[("a", 1, 1), ("a", 2, 2)])).unwrap());
-    shard
-        .install(Sealed { manifest: 1, generations: vec![base], history: None }, |rows: &Rows, row| rows.offset().value(row) < 3)
-        .unwrap();
+    shard.install(Sealed { manifest: 1, generations: vec![base], history: None }, |rows: &Rows, row| rows.offset().value(row) < 3).unwrap();
     assert_eq!(offsets(&shard, "a"), BTreeSet::from([1, 2, 3]));
     assert_eq!(shard.read_set().tail_rows(), 1);
 }
