@@ -25,9 +25,11 @@ pub use raw_log::{Ask, RawLog, Survey, TASK_RECORDS};
 pub use report::Report;
 pub use run::{Backfill, Outcome, Progress};
 pub use seal::{Sealed, abandon, seal};
-pub use tables::Tables;
+pub use tables::{TableVersion, Tables};
 pub use task::{Counts, TaskManifest, Work, manifests};
 
+#[cfg(test)]
+mod external_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
+use super::tables::TableVersion;
 use crate::error::{Error, Result};
 use crate::faults;
 use crate::history::agreement::{self, Put};
@@ -64,7 +65,7 @@ pub struct WorkPlan {
     /// The cut once this is sealed.
     pub cut: Cut,
     /// The version of each enrichment's table, in the plan's order.
-    pub tables: Vec<u64>,
+    pub tables: Vec<TableVersion>,
     /// Buckets that end at or before this lie outside retention and are dropped; µs, UTC.
     pub drop_before: Option<i64>,
     /// Files of an external log that history has consumed once this is sealed.

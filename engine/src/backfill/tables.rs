@@ -4,12 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 use tress_configs::SignalPlan;
 use tress_configs::plan::EnrichmentPlan;
 
 use crate::error::{Context, Error, Result};
 use crate::lake::Lake;
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, TableLookup};
+
+/// Which state of an enrichment's table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TableVersion {
+    /// Of a Delta table.
+    Delta(u64),
+    /// Of a folder of files: the identity of their contents.
+    Files(String),
+}
 
 /// Where a signal's enrichments look things up.
 #[derive(Debug, Clone)]
@@ -24,14 +35,17 @@ impl Tables {
     ///
     /// # Errors
     /// `Invalid` when a connection is not configured; `NotFound` when there is no such table.
-    pub async fn versions(&self) -> Result<Vec<u64>> {
+    pub async fn versions(&self) -> Result<Vec<TableVersion>> {
         let mut versions = Vec::with_capacity(self.plan.enrichments.len());
         for enrichment in &self.plan.enrichments {
-            let table = &enrichment.lookup.table;
-            let missing = || Error::not_found(format!("enrichment {}: there is no table {table}", enrichment.name));
-            let found =
-                self.lake(enrichment)?.delta(&Path::from(table.as_str())).await.context(|| format!("enrichment {}", enrichment.name))?;
-            versions.push(found.and_then(|t| t.version()).ok_or_else(missing)?);
+            let doing = || format!("enrichment {}", enrichment.name);
+            let lake = self.lake(enrichment)?;
+            let table = lake.delta(&Path::from(enrichment.lookup.table.as_str())).await.context(doing)?;
+            versions.push(match table.and_then(|t| t.version()) {
+                Some(version) => TableVersion::Delta(version),
+                // Plain files have no versions: what they hold is the version.
+                None => TableVersion::Files(lookup(lake, enrichment, None).await.context(doing)?.identity()),
+            });
         }
         Ok(versions)
     }
@@ -39,14 +53,29 @@ impl Tables {
     /// One lookup per enrichment, of these versions.
     ///
     /// # Errors
-    /// As [`Tables::versions`]; `Corrupt` when there are not as many versions as enrichments.
-    pub async fn load(&self, versions: &[u64]) -> Result<Vec<Arc<dyn Lookup>>> {
+    /// As [`Tables::versions`]; `Invalid` when a table without versions has changed; `Corrupt` when there are not as many versions as
+    /// enrichments.
+    pub async fn load(&self, versions: &[TableVersion]) -> Result<Vec<Arc<dyn Lookup>>> {
         if versions.len() != self.plan.enrichments.len() {
             return Err(Error::corrupt("load tables: the work plan names other enrichments than the signal has"));
         }
         let mut lookups: Vec<Arc<dyn Lookup>> = Vec::with_capacity(versions.len());
         for (enrichment, version) in self.plan.enrichments.iter().zip(versions) {
-            lookups.push(load(self.lake(enrichment)?, enrichment, *version).await.context(|| format!("enrichment {}", enrichment.name))?);
+            let lake = self.lake(enrichment)?;
+            let doing = || format!("enrichment {}", enrichment.name);
+            lookups.push(match version {
+                TableVersion::Delta(version) => lookup(lake, enrichment, Some(*version)).await.context(doing)?,
+                TableVersion::Files(identity) => {
+                    let found = lookup(lake, enrichment, None).await.context(doing)?;
+                    if found.identity() != *identity {
+                        return Err(Error::invalid(format!(
+                            "enrichment {}: the files of table {} changed after the backfill was planned; abandon it and plan anew, or use a Delta table",
+                            enrichment.name, enrichment.lookup.table
+                        )));
+                    }
+                    found
+                }
+            });
         }
         Ok(lookups)
     }
@@ -62,6 +91,6 @@ impl Tables {
     }
 }
 
-async fn load(_lake: &Lake, _enrichment: &EnrichmentPlan, _version: u64) -> Result<Arc<dyn Lookup>> {
-    Err(Error::internal("table lookups are not built in"))
+async fn lookup(lake: &Lake, enrichment: &EnrichmentPlan, version: Option<u64>) -> Result<Arc<dyn Lookup>> {
+    Ok(Arc::new(TableLookup::load(Arc::clone(lake.store()), enrichment, version).await?))
 }

@@ -17,6 +17,7 @@ pub(crate) mod reader;
 mod scan;
 mod schema;
 mod snapshot;
+mod vacuum;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use commit::{Commit, Committed, NewFile};
 pub use encode::{Encoder, FileStats, encode};
 pub use scan::Scan;
 pub use snapshot::{HistoryFile, Snapshot};
+pub use vacuum::{Spared, Vacuumed, vacuum};
 
 use crate::lake::Lake;
 use crate::rows::row_schema;

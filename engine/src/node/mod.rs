@@ -19,7 +19,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tress_configs::name::QualifiedName;
-use tress_configs::{FeaturePlan, SignalPlan};
+use tress_configs::compile::Outcome;
+use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use signal::RunningSignal;
@@ -66,6 +67,22 @@ pub struct Compiled<P> {
 pub struct Desired {
     pub signals: Vec<Compiled<SignalPlan>>,
     pub features: Vec<Compiled<FeaturePlan>>,
+}
+
+impl Desired {
+    /// Every definition that compiled.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        let mut desired = Self::default();
+        for compiled in outcome.values().flatten() {
+            let source_hash = compiled.source_hash.clone();
+            match &compiled.plan {
+                Plan::Signal(plan) => desired.signals.push(Compiled { plan: Arc::new(plan.clone()), source_hash }),
+                Plan::Feature(plan) => desired.features.push(Compiled { plan: Arc::new(plan.clone()), source_hash }),
+            }
+        }
+        desired
+    }
 }
 
 /// What `apply` did for one feature.
@@ -303,3 +320,6 @@ impl Node {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
