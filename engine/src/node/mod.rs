@@ -6,6 +6,7 @@
 //! ```
 
 mod fold;
+mod metered;
 mod reconcile;
 mod signal;
 mod state;
