@@ -88,10 +88,16 @@ pub fn base_manifest(uid: &str, number: u64) -> Path {
     base_manifests(uid).join(format!("{number:010}.json"))
 }
 
+/// The folder of base's runs.
+#[must_use]
+pub fn base_runs(uid: &str) -> Path {
+    signal(uid).join("base").join("runs")
+}
+
 /// A run of base: of manifest `number`, for one shard. `attempt` keeps racing writers apart.
 #[must_use]
 pub fn base_run(uid: &str, number: u64, shard: u32, attempt: &str) -> Path {
-    signal(uid).join("base").join("runs").join(format!("{number:010}-{shard:04}-{attempt}.arrow"))
+    base_runs(uid).join(format!("{number:010}-{shard:04}-{attempt}.arrow"))
 }
 
 /// The folder of snapshots of a signal revision's tail.
@@ -104,6 +110,18 @@ pub fn tail_snapshots(uid: &str) -> Path {
 #[must_use]
 pub fn raw(connection: &str, topic: &str, topic_id: &str) -> Path {
     Path::from(format!("raw/{connection}/{topic}/{topic_id}"))
+}
+
+/// A data file of a raw table, relative to the table: one partition's records from `start` up to, but not, `end`.
+#[must_use]
+pub fn raw_file(partition: i32, start: i64, end: i64) -> String {
+    format!("partition-{partition:05}/{start:020}-{end:020}.parquet")
+}
+
+/// The transaction of a raw table whose version says how far a partition is archived.
+#[must_use]
+pub fn raw_transaction(topic_id: &str, partition: i32) -> String {
+    format!("{topic_id}/{partition}")
 }
 
 /// The topic of a signal revision's changelog.

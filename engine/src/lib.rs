@@ -7,14 +7,20 @@
 //!
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
+pub mod archive;
 pub mod backfill;
 pub mod base;
+pub mod changelog;
 pub mod clock;
 pub mod dataset;
+pub mod dead_letters;
+pub mod decode;
 pub mod entity;
 pub mod error;
+pub mod executor;
 pub mod faults;
 pub mod history;
+pub mod identity;
 pub mod lake;
 pub mod layout;
 pub mod log;
@@ -22,12 +28,15 @@ pub mod lookup;
 pub mod metrics;
 pub mod node;
 pub mod pipeline;
+pub mod platform;
+pub mod prepare;
 pub mod raw;
 pub mod read;
 pub mod rows;
 pub mod run;
 pub mod serve;
 pub mod store;
+pub mod stream;
 pub mod tail;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,7 +1,17 @@
 //! The seam to the log of records: Kafka on a cluster, segment files on one machine.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod limits;
+pub mod memory;
+pub mod segment;
+
+pub use memory::MemoryLog;
+pub use segment::LocalLog;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -34,7 +44,8 @@ pub struct Ends {
 }
 
 /// A place in a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Position {
     pub partition: i32,
     /// The next offset to read.
@@ -56,6 +67,7 @@ pub struct TopicId {
 /// - *Order*: offsets of a partition rise by one; records of one `append` are adjacent and in order.
 /// - *Reading* does not consume. `read` waits up to `wait` when there is nothing at `from`, then returns an empty list.
 ///   Below `start` it is an `Invalid` error that names the partition: what was retained away is never skipped in silence.
+///   Beyond `end` it is one too: such a position belongs to another topic.
 /// - *Groups*: `commit` replaces what a group had for those partitions, atomically per partition and durably.
 /// - *Retries*: every call may be repeated.
 #[async_trait]

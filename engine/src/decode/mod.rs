@@ -1,0 +1,71 @@
+//! Raw events into columns: every declared field, nullable, of its declared type.
+//!
+//! ```text
+//! records of a topic ─▶ json ────┐
+//!                       (scan)   ├─ cell ─▶ field ─▶ RawBatch
+//! batches of a table ─▶ columns ─┘   the one place that decides what fits a type
+//! ```
+
+mod base64;
+mod cast;
+mod cell;
+mod columns;
+mod field;
+mod json;
+mod scan;
+mod text;
+pub mod time;
+
+use arrow::array::{Int32Array, Int64Array};
+use tress_configs::SignalPlan;
+use tress_configs::plan::FormatPlan;
+
+pub use self::cast::{Cast, cast};
+pub(crate) use self::cell::{NAN32, NAN64};
+pub use self::columns::ColumnsDecoder;
+use self::json::JsonDecoder;
+pub(crate) use self::text::from_text;
+use crate::error::{Error, Result};
+use crate::log::Record;
+use crate::raw::RawBatch;
+
+/// The largest payload that is read. A greater one is invalid.
+pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// Turns records of a topic into raw events.
+#[derive(Debug)]
+pub struct Decoder {
+    json: JsonDecoder,
+}
+
+impl Decoder {
+    /// # Errors
+    /// `Invalid` when the plan's format is one that this program does not read.
+    pub fn new(plan: &SignalPlan) -> Result<Self> {
+        match &plan.source.stream.format {
+            FormatPlan::Json => Ok(Self { json: JsonDecoder::new(plan) }),
+            FormatPlan::Avro { .. } => {
+                Err(Error::invalid(format!("signal {}: source.stream.format avro is not supported yet; use json", plan.name)))
+            }
+        }
+    }
+
+    /// One row a record, in order. What cannot be decoded is null and named in `broken`.
+    ///
+    /// # Errors
+    /// `Invalid` when a declared type is none of a column. Never for what a record holds.
+    pub fn decode_records(&self, partition: i32, records: &[Record]) -> Result<RawBatch> {
+        let (fields, broken) = self.json.decode(records.iter().map(|r| r.payload.as_ref()), MAX_PAYLOAD_BYTES)?;
+        Ok(RawBatch {
+            fields,
+            partition: Int32Array::from_value(partition, records.len()),
+            offset: Int64Array::from_iter_values(records.iter().map(|r| r.offset)),
+            record_timestamp: records.iter().map(|r| r.timestamp.checked_mul(1000)).collect(),
+            broken,
+            payload: records.iter().map(|r| r.payload.clone()).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
