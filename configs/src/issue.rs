@@ -32,6 +32,9 @@ pub struct Issue {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// Line and column inside the field's text, for a mistake within an expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Position>,
     pub severity: Severity,
     /// File as it was named to the reader, when the definition came from one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +117,7 @@ impl Issue {
             code,
             message: message.into(),
             help: help.into(),
+            within: None,
             severity: Severity::Error,
             file: None,
             position: None,

@@ -10,13 +10,26 @@
 //!
 //! Everything here is pure: no Kubernetes, no Kafka, no files, no clock.
 
+pub mod analysis;
 pub mod column;
+pub mod compatibility;
+pub mod compile;
 pub mod definition;
 pub mod duration;
 pub mod expression;
 pub mod issue;
+pub mod lint;
 pub mod name;
+pub mod nearest;
+pub mod path;
 pub mod plan;
+pub mod reference;
+pub mod schema;
+mod scope;
+pub mod source;
+mod structure;
+pub mod test_file;
 
+pub use compile::{Compiled, Pins, compile};
 pub use issue::{Issue, IssueCode, Position};
 pub use plan::{FeaturePlan, Plan, SignalPlan};

@@ -88,10 +88,16 @@ pub fn base_manifest(uid: &str, number: u64) -> Path {
     base_manifests(uid).join(format!("{number:010}.json"))
 }
 
+/// The folder of base's runs.
+#[must_use]
+pub fn base_runs(uid: &str) -> Path {
+    signal(uid).join("base").join("runs")
+}
+
 /// A run of base: of manifest `number`, for one shard. `attempt` keeps racing writers apart.
 #[must_use]
 pub fn base_run(uid: &str, number: u64, shard: u32, attempt: &str) -> Path {
-    signal(uid).join("base").join("runs").join(format!("{number:010}-{shard:04}-{attempt}.arrow"))
+    base_runs(uid).join(format!("{number:010}-{shard:04}-{attempt}.arrow"))
 }
 
 /// The folder of snapshots of a signal revision's tail.

@@ -30,6 +30,7 @@ struct Derive {
 }
 
 impl Declarative {
+    /// `raw`: of validated events, where a field that is required is not nullable.
     pub(super) fn new(raw: SchemaRef, filter: Option<&plan::Expression>, derive: &[DerivePlan]) -> Result<Self> {
         let filter = filter.map(|f| Expression::new("filter", f, &raw)).transpose()?;
         let mut seen = raw;
@@ -38,7 +39,8 @@ impl Declarative {
         for DerivePlan { name, expr } in derive {
             let expression = Expression::new(name, expr, &seen)?;
             let column = expr.column_type.field(name, true);
-            let fields: Vec<Arc<Field>> = seen.fields().iter().cloned().chain([Arc::new(column.clone())]).collect();
+            let known = expr.column_type.field(name, expr.nullable);
+            let fields: Vec<Arc<Field>> = seen.fields().iter().cloned().chain([Arc::new(known)]).collect();
             columns.push(column);
             seen = Arc::new(Schema::new(fields));
             derives.push(Derive { expression, is_half: expr.column_type.scalar == Scalar::Float16, seen: seen.clone() });

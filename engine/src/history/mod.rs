@@ -9,6 +9,7 @@
 //! [`commit::BACKFILL`] (the backfill that was sealed last) and [`commit::CUT`] (the backfill whose cut is in effect; work plans are
 //! immutable, so the number stands for all that its plan says).
 
+pub(crate) mod agreement;
 pub mod bucket;
 pub mod commit;
 mod encode;
@@ -16,6 +17,7 @@ pub(crate) mod reader;
 mod scan;
 mod schema;
 mod snapshot;
+mod vacuum;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub use commit::{Commit, Committed, NewFile};
 pub use encode::{Encoder, FileStats, encode};
 pub use scan::Scan;
 pub use snapshot::{HistoryFile, Snapshot};
+pub use vacuum::{Spared, Vacuumed, vacuum};
 
 use crate::lake::Lake;
 use crate::rows::row_schema;

@@ -1,8 +1,15 @@
 //! Enrichment: values for keys as of a time.
 
+mod files;
+mod index;
+mod reload;
+mod table;
+
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use async_trait::async_trait;
 
+pub use self::reload::{Refreshed, ReloadingLookup};
+pub use self::table::TableLookup;
 use crate::error::Result;
 
 /// What was found for a batch of keys, row by row.
@@ -21,3 +28,6 @@ pub trait Lookup: Send + Sync + std::fmt::Debug {
     /// Names the data that answers: a table's version. Equal identity, equal answers.
     fn identity(&self) -> String;
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ impl Pipeline {
         }
         let raw = plan.raw_schema();
         let filter = plan.source.filter.as_ref().map(|e| Expression::new("where", e, &raw)).transpose()?;
-        let delete = plan.event.delete.as_ref().map(|e| Expression::new("delete", e, &raw)).transpose()?;
+        let delete = plan.event.delete.as_ref().map(|e| Expression::new("delete", e, &executor::validated_schema(&plan))).transpose()?;
         let executor = executor::build(&plan)?;
         let layout = Layout::new(&plan, &executor.schema())?;
         let enrichers =

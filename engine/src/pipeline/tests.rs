@@ -1,6 +1,9 @@
+mod alone;
+mod enrichment;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type};
 use tress_configs::SignalPlan;
 use tress_configs::column::Scalar;
@@ -137,7 +140,7 @@ fn a_plan_that_cannot_run_is_refused_with_the_reason() {
     let refusal = |plan: SignalPlan| Pipeline::new(Arc::new(plan), Vec::new()).unwrap_err().to_string();
     let mut plan = ratings();
     plan.source.filter = Some(expression("kind", Scalar::Bool));
-    assert!(refusal(plan).contains("expression of where: the plan states bool, this program finds Utf8"));
+    assert!(refusal(plan).contains("the plan states bool, but its type here is"));
     let mut plan = orders();
     let ExecutorPlan::Builtin { name, .. } = &mut plan.executor else { unreachable!() };
     *name = "explod".into();

@@ -39,7 +39,7 @@ pub(super) struct Chosen {
 pub fn assemble(feature: &Feature, sources: &[Source<'_>], query: &Query) -> Result<Outcome> {
     check(feature, sources, query)?;
     let plan = feature.plan();
-    let limit = (query.limit.unwrap_or(plan.length).min(plan.length) as usize).min(MAX_LIMIT);
+    let limit = (query.limit.unwrap_or(plan.length) as usize).min(MAX_LIMIT);
     let mut signals = Vec::with_capacity(sources.len());
     for (index, (source, read)) in sources.iter().zip(feature.reads()).enumerate() {
         if query.signals.as_ref().is_none_or(|wanted| wanted.contains(&index)) {
@@ -140,7 +140,7 @@ fn finish(feature: &Feature, sources: &[Source<'_>], query: &Query, cut: &Cut) -
             let rows = match folded {
                 ViewPlan::Sessions { gap_ms } => {
                     let gap = gap_ms.saturating_mul(1000);
-                    let hidden = oldest.is_some_and(|t| cut.more || (cut.lower > i64::MIN && t.saturating_sub(cut.lower) <= gap));
+                    let hidden = oldest.is_some_and(|t| cut.more || (cut.lower > i64::MIN && t.saturating_sub(cut.lower) < gap));
                     view::sessions(feature.schema(), &events, gap, if hidden { view::Oldest::Open } else { view::Oldest::Whole })?
                 }
                 ViewPlan::Objects { by } => view::objects(feature.schema(), &events, by)?,

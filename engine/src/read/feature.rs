@@ -29,7 +29,8 @@ pub(super) struct Read {
     pub sources: Vec<Option<usize>>,
     pub filter: Option<Filter>,
     pub required_found: i32,
-    pub length: usize,
+    /// Its share at most; `None` = as many as are asked for, and deduplication may go through more to find them.
+    pub length: Option<usize>,
     /// µs
     pub retention: Option<i64>,
     /// What the signal is called in an answer.
@@ -144,7 +145,7 @@ fn bind(plan: &FeaturePlan, read: &SignalRead, signal: &SignalPlan) -> Result<Re
         sources,
         filter,
         required_found: read.required_found,
-        length: read.length.unwrap_or(plan.length) as usize,
+        length: read.length.map(|length| length as usize),
         retention: signal.retention_ms.map(|ms| ms.saturating_mul(1000)),
         label: signal.name.to_string(),
     })

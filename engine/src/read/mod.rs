@@ -8,7 +8,7 @@
 mod assemble;
 mod feature;
 mod gather;
-mod key;
+pub(crate) mod key;
 mod query;
 mod resolve;
 mod rows_of_signal;

@@ -26,7 +26,7 @@ pub struct Query {
     pub signals: Option<Vec<usize>>,
     /// Indexes into [`super::Feature::schema`]; `None` = all, in its order.
     pub columns: Option<Vec<usize>>,
-    /// At most this many events; `None` = the feature's length.
+    /// At most this many events, also more than the feature's length; `None` = its length. Never more than [`MAX_LIMIT`].
     pub limit: Option<u32>,
     pub order: Order,
 }

@@ -53,7 +53,7 @@ impl<'p, 'a> SignalRows<'p, 'a> {
             resolved: Resolved::new(&source.parts, known),
             ready: VecDeque::new(),
             chunk: limit.clamp(MIN_CHUNK, MAX_CHUNK),
-            left: read.length,
+            left: read.length.unwrap_or(usize::MAX),
             lower: bounds.lower,
             exhausted: false,
         }

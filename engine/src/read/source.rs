@@ -34,7 +34,7 @@ impl Default for Source<'_> {
 }
 
 impl Part<'_> {
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         match &self.index {
             Index::Range(range) => range.end - range.start,
             Index::List(list) => list.len(),
@@ -42,7 +42,7 @@ impl Part<'_> {
     }
 
     /// The row of the batch that is `at` places from the newest.
-    pub(super) fn row(&self, at: usize) -> usize {
+    pub(crate) fn row(&self, at: usize) -> usize {
         match &self.index {
             Index::Range(range) => range.start + at,
             Index::List(list) => list[at] as usize,

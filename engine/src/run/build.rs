@@ -22,6 +22,11 @@ impl Floors {
         self.0.insert((entity.hash(), entity), floor);
     }
 
+    /// Takes over all entries of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     fn of(&self, hash: i64, entity: &Entity) -> i64 {
         self.0.get(&(hash, entity.clone())).copied().unwrap_or(NO_FLOOR)
     }

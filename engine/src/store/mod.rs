@@ -4,11 +4,17 @@
 //! changelog ─▶ follow ─▶ signal {shards of base and tail, history, progress} ◀─ served (features)
 //! ```
 
+mod bases;
 mod deep;
+mod follow;
 mod progress;
 mod served;
 mod signal;
+mod snapshot;
 
+pub use bases::Bases;
+pub use follow::Follower;
 pub use progress::Progress;
 pub use served::{Answer, ServedFeature, SignalState};
 pub use signal::{BaseFacts, Installed, SignalStore};
+pub use snapshot::{restore, take};

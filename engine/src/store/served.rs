@@ -55,6 +55,14 @@ impl ServedFeature {
     /// # Errors
     /// `Unavailable` when history is needed and does not answer; `Invalid` for a query that names what is not there.
     pub async fn read(&self, query: &Query) -> Result<Answer> {
+        self.read_admitted(query, || Ok(())).await
+    }
+
+    /// As [`ServedFeature::read`]. `admit` is asked before history is; what it gives is held until the answer is there.
+    ///
+    /// # Errors
+    /// Those of `admit`, too.
+    pub async fn read_admitted<P>(&self, query: &Query, admit: impl FnOnce() -> Result<P>) -> Result<Answer> {
         let hash = query.entity.hash();
         let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
         // Base keeps only what won; what was known earlier is in history and tail.
@@ -62,7 +70,10 @@ impl ServedFeature {
         let deep = from_memory.is_none();
         let sequence = match from_memory {
             Some(sequence) => sequence,
-            None => deep::read(&self.feature, &self.stores, &held, query).await?,
+            None => {
+                let _permit = admit()?;
+                deep::read(&self.feature, &self.stores, &held, query).await?
+            }
         };
         let signals = self.stores.iter().map(|store| store.state(hash)).collect();
         let truncated = self.truncated(&held, query, &sequence);

@@ -14,3 +14,6 @@ mod spill;
 
 pub use read_set::{Held, ReadSet, Sealed};
 pub use shard::{Frozen, Settings, Shard};
+
+#[cfg(test)]
+mod tests;

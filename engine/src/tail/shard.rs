@@ -95,6 +95,12 @@ impl Shard {
         Ok(())
     }
 
+    /// Notes that the changelog is read up to `next`, where there were no rows.
+    pub fn advance(&self, next: i64) {
+        let mut writer = self.writer.lock();
+        writer.position = writer.position.max(next);
+    }
+
     /// Starts from what a snapshot kept.
     pub fn restore(&self, runs: Vec<Run>, position: i64) {
         let mut writer = self.writer.lock();

@@ -1,0 +1,148 @@
+//! Work plan n: all inputs of one backfill, fixed before anything is read. Put if absent; whoever finds one unsealed finishes it.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::cut::Cut;
+use super::tables::TableVersion;
+use crate::error::{Error, Result};
+use crate::faults;
+use crate::history::agreement::{self, Put};
+use crate::history::{History, Snapshot};
+use crate::layout;
+
+/// The format of work plans.
+pub const FORMAT: u32 = 1;
+
+/// What a backfill is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// The raw events that are new since the last seal; all, the first time.
+    Incremental,
+    /// All raw events that can fall in these buckets, instead of what the buckets hold.
+    Restate(Buckets),
+}
+
+/// Some buckets of a history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Buckets {
+    All,
+    /// Event times, µs, UTC: starts of buckets, the end not included.
+    Between {
+        from: i64,
+        to: i64,
+    },
+}
+
+impl Buckets {
+    #[must_use]
+    pub const fn contain(&self, event_time: i64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Between { from, to } => *from <= event_time && event_time < *to,
+        }
+    }
+}
+
+/// The inputs of one backfill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkPlan {
+    pub format: u32,
+    pub backfill: u64,
+    /// Of the signal revision.
+    pub uid: String,
+    /// Digest of the signal's plan: what must execute the tasks.
+    pub plan: String,
+    /// µs, UTC.
+    pub planned_at: i64,
+    pub mode: Mode,
+    /// The version of the raw table; `None` for an external log.
+    pub raw_version: Option<u64>,
+    /// The cut once this is sealed.
+    pub cut: Cut,
+    /// The version of each enrichment's table, in the plan's order.
+    pub tables: Vec<TableVersion>,
+    /// Buckets that end at or before this lie outside retention and are dropped; µs, UTC.
+    pub drop_before: Option<i64>,
+    /// Files of an external log that history has consumed once this is sealed.
+    pub consumed: Vec<ConsumedFile>,
+    /// What each task reads.
+    pub tasks: Vec<Vec<Slice>>,
+}
+
+/// A part of the raw events, small enough to be sorted in memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Slice {
+    /// Offsets of one partition of a topic.
+    Offsets { partition: i32, offsets: Range<i64> },
+    /// Row groups of one file of an external log, of which only rows whose available_at lies in the range are taken.
+    #[serde(rename_all = "camelCase")]
+    File { path: String, size: u64, groups: Range<usize>, available: Range<i64> },
+}
+
+/// A file of an external log that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumedFile {
+    pub path: String,
+    pub size: u64,
+    /// What tells it from another file of this name: the store's tag, or the time it was written.
+    pub tag: String,
+    /// Rows with available_at before this were taken, µs, UTC; `None` = all.
+    pub through: Option<i64>,
+}
+
+impl WorkPlan {
+    /// Reads the plan of backfill `number`; `None` when there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is damaged or of a newer format; when the lake does not answer.
+    pub async fn read(history: &History, number: u64) -> Result<Option<Self>> {
+        agreement::read(history.lake().store().as_ref(), &layout::work_plan(history.uid(), number), FORMAT).await
+    }
+
+    /// Puts this plan, or returns the one that somebody else put first.
+    ///
+    /// # Errors
+    /// When the lake does not answer.
+    pub async fn agree(self, history: &History) -> Result<Self> {
+        faults::point(faults::Point::WorkPlanPut)?;
+        match agreement::put_if_absent(history.lake().store().as_ref(), &layout::work_plan(history.uid(), self.backfill), &self).await? {
+            Put::Stored => Ok(self),
+            Put::Exists => Self::read(history, self.backfill)
+                .await?
+                .ok_or_else(|| Error::internal(format!("read work plan {}: it was there a moment ago", self.backfill))),
+        }
+    }
+
+    /// The number as rows carry it.
+    ///
+    /// # Errors
+    /// `Invalid` beyond 2³¹ backfills.
+    pub fn row_number(&self) -> Result<i32> {
+        i32::try_from(self.backfill).map_err(|_| Error::invalid("backfill: its number does not fit a row; make a new revision"))
+    }
+}
+
+/// The plan whose cut is in effect in `snapshot`; `None` when nothing was sealed.
+///
+/// # Errors
+/// `Corrupt` when the plan is gone.
+pub async fn in_effect(history: &History, snapshot: &Snapshot) -> Result<Option<WorkPlan>> {
+    if snapshot.cut == 0 {
+        return Ok(None);
+    }
+    let plan = WorkPlan::read(history, snapshot.cut).await?;
+    plan.map(Some).ok_or_else(|| {
+        Error::corrupt(format!(
+            "read work plan {} of {}: it is gone, but history was sealed by it; restore it",
+            snapshot.cut,
+            history.uid()
+        ))
+    })
+}

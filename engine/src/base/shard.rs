@@ -1,0 +1,169 @@
+//! The runs of one shard: made whole from history, or a generation from what was added to it.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::floor::{Horizon, Kept, Needs, entities, winners};
+use super::load::find;
+use super::manifest::{Generation, Kind};
+use crate::entity::{Entity, shard_range};
+use crate::error::{Context, Error, Result};
+use crate::history::{History, HistoryFile, Scan, Snapshot};
+use crate::rows::Rows;
+use crate::run::{self, Floors, NO_FLOOR, Run};
+use crate::{faults, layout};
+
+/// Rows of history that are held at once, about.
+const CHUNK_ROWS: u64 = 512 * 1024;
+/// Bytes of rows of one run, about; files stay well below the 256 MiB that one may have.
+const RUN_BYTES: usize = 128 << 20;
+
+/// What runs are made from.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    pub history: &'a History,
+    pub snapshot: &'a Snapshot,
+    pub needs: &'a Needs,
+    pub horizon: Horizon,
+    /// Of the manifest that the runs are for.
+    pub number: u64,
+}
+
+impl Maker<'_> {
+    /// A shard from all of history.
+    ///
+    /// # Errors
+    /// `Corrupt` when a file is damaged; when the lake does not answer.
+    pub async fn whole(&self, shard: u32) -> Result<Vec<Generation>> {
+        let (first, last) = shard_range(shard, self.history.plan().shards);
+        let files: Vec<HistoryFile> = self.snapshot.files.clone();
+        let share = self.snapshot.rows() / u64::from(self.history.plan().shards);
+        let mut generations = Vec::new();
+        let mut batches = Vec::new();
+        let mut floors = Floors::default();
+        let mut bytes = 0;
+        for hashes in split(first..=last, share.div_ceil(CHUNK_ROWS)) {
+            let rows = self.read(files.clone(), hashes, 0).await?;
+            let Kept { rows: kept, floors: here } = self.needs.keep(&rows, self.horizon)?;
+            floors.extend(here);
+            let batch = take_record_batch(rows.batch(), &UInt32Array::from(kept))?;
+            bytes += batch.get_array_memory_size();
+            batches.push(batch);
+            if bytes >= RUN_BYTES {
+                let (batches, floors) = (std::mem::take(&mut batches), std::mem::take(&mut floors));
+                generations.extend(self.put(shard, &batches, &floors, Kind::Whole).await?);
+                bytes = 0;
+            }
+        }
+        generations.extend(self.put(shard, &batches, &floors, Kind::Whole).await?);
+        Ok(generations)
+    }
+
+    /// The rows of a shard that backfills after `since` added.
+    ///
+    /// # Errors
+    /// As [`Maker::whole`].
+    pub async fn added_rows(&self, shard: u32, since: u64) -> Result<Rows> {
+        let (first, last) = shard_range(shard, self.history.plan().shards);
+        self.read(self.snapshot.since(since).cloned().collect(), first..=last, since).await
+    }
+
+    /// A generation of `added` on top of `below`, the shard's runs so far, newest last.
+    ///
+    /// # Errors
+    /// As [`Maker::whole`].
+    pub async fn generation(&self, shard: u32, added: &Rows, below: &[Arc<Run>]) -> Result<Vec<Generation>> {
+        let mut batches = Vec::new();
+        let mut floors = Floors::default();
+        for range in entities(added) {
+            let entity = Entity::at(added.entity(), range.start);
+            let own = Rows::new(added.batch().slice(range.start, range.len()))?;
+            let (rows, floor) = self.entity(&entity, own, below).await?;
+            floors.set(entity, floor);
+            batches.push(rows);
+        }
+        self.put(shard, &batches, &floors, Kind::Added).await
+    }
+
+    /// The rows of one entity that a generation holds, and its floor from now on.
+    async fn entity(&self, entity: &Entity, added: Rows, below: &[Arc<Run>]) -> Result<(RecordBatch, i64)> {
+        let found = find(below, entity, entity.hash());
+        if !found.known {
+            // Without an entry there is no older history: what was added is all there is.
+            return self.deepest(&added);
+        }
+        let floor = found.floor;
+        let keep: BooleanArray = added.event_time().iter().map(|time| Some(*time >= floor)).collect();
+        let fresh = filter_record_batch(added.batch(), &keep)?;
+        if floor == NO_FLOOR {
+            return Ok((fresh, floor));
+        }
+        let mut parts = vec![fresh.clone()];
+        parts.extend(found.parts.iter().map(|(run, range)| run.rows().batch().slice(range.start, range.len())));
+        let together = Rows::new(run::sort(concat_batches(&fresh.schema(), &parts)?)?)?;
+        let resolved = winners(&together, 0..together.len());
+        if self.needs.judge(&together)?.suffices(&resolved, floor, self.horizon) {
+            return Ok((fresh, floor));
+        }
+        // Deletions or corrections took outputs away: the floor sinks, and history gives what lies between.
+        let all = self.history.entity_rows(self.snapshot.files.clone(), entity, None).await?;
+        self.deepest(&Rows::new(all)?)
+    }
+
+    fn deepest(&self, all: &Rows) -> Result<(RecordBatch, i64)> {
+        let resolved = winners(all, 0..all.len());
+        let floor = self.needs.judge(all)?.floor(&resolved, self.horizon);
+        let kept = resolved.into_iter().filter(|row| all.event_time()[*row] >= floor).filter_map(|row| u32::try_from(row).ok());
+        Ok((take_record_batch(all.batch(), &UInt32Array::from_iter_values(kept))?, floor))
+    }
+
+    /// Sorted rows of `files` with hashes in range, of backfills after `since`.
+    async fn read(&self, files: Vec<HistoryFile>, hashes: RangeInclusive<i64>, since: u64) -> Result<Rows> {
+        let mut batches: Vec<RecordBatch> = self.history.scan(files, Scan { hashes, columns: None }).try_collect().await?;
+        if since > 0 {
+            for batch in &mut batches {
+                let rows = Rows::new(batch.clone())?;
+                let newer: BooleanArray = rows.backfill().iter().map(|b| Some(u64::try_from(*b).is_ok_and(|b| b > since))).collect();
+                *batch = filter_record_batch(batch, &newer)?;
+            }
+        }
+        Rows::new(run::sort(concat_batches(self.history.schema(), &batches)?)?)
+    }
+
+    /// Writes a run, unless it would say nothing of any entity. Its name holds a hash of its bytes: racing writers of other bytes
+    /// write other files.
+    async fn put(&self, shard: u32, batches: &[RecordBatch], floors: &Floors, kind: Kind) -> Result<Vec<Generation>> {
+        let run = Run::with_floors(concat_batches(self.history.schema(), batches)?, floors)?;
+        if run.directory().is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = run::encode(&run)?;
+        let attempt = format!("{:016x}", xxh3_64(&bytes));
+        let path = layout::base_run(self.history.uid(), self.number, shard, &attempt);
+        let generation = Generation { path: path.to_string(), kind, rows: run.rows().len() as u64, bytes: bytes.len() as u64 };
+        faults::point(faults::Point::BaseRun)?;
+        self.history.lake().store().put(&path, bytes.into()).await.map_err(Error::from).context(|| format!("write {path}"))?;
+        Ok(vec![generation])
+    }
+}
+
+/// `hashes` in `count` parts of about equal width.
+fn split(hashes: RangeInclusive<i64>, count: u64) -> Vec<RangeInclusive<i64>> {
+    let width = (i128::from(*hashes.end()) - i128::from(*hashes.start()) + 1) / i128::from(count.max(1)) + 1;
+    let mut parts = Vec::new();
+    let mut start = i128::from(*hashes.start());
+    while start <= i128::from(*hashes.end()) {
+        let end = (start + width - 1).min(i128::from(*hashes.end()));
+        if let (Ok(from), Ok(to)) = (i64::try_from(start), i64::try_from(end)) {
+            parts.push(from..=to);
+        }
+        start = end + 1;
+    }
+    parts
+}

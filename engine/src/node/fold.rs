@@ -1,0 +1,128 @@
+//! A backfill in a running node: archive what is there, fold it, make base, tell the followers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tress_configs::{FeaturePlan, SignalPlan};
+
+use super::signal::RunningSignal;
+use super::{Fold, Folded, Progress};
+use crate::backfill::{self, Backfill, Buckets, Mode, Outcome, RawLog, Tables};
+use crate::base::{self, Demand, Demands, Manifest};
+use crate::changelog::{BASE_PARTITION, Base};
+use crate::error::{Error, ErrorKind, Result};
+use crate::history::bucket;
+use crate::lake::Lake;
+use crate::layout;
+use crate::platform::Platform;
+
+/// Tasks at a time on one machine.
+const PARALLELISM: usize = 2;
+
+/// Folds a signal; the caller holds off other folds of it.
+///
+/// # Errors
+/// As [`Backfill::run`].
+pub async fn fold(
+    platform: &Platform,
+    signal: &RunningSignal,
+    fold: Fold,
+    demands: Vec<Demand>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Folded> {
+    let plan = &signal.plan;
+    let raw = raw_log(platform, signal).await?;
+    let backfill = Backfill {
+        history: signal.store.history().clone(),
+        raw,
+        tables: Tables { plan: Arc::clone(plan), lakes: tables(platform, plan)? },
+        clock: Arc::clone(platform.clock()),
+        parallelism: PARALLELISM,
+        shutdown: CancellationToken::new(),
+    };
+    let mode = match fold {
+        Fold::New => Mode::Incremental,
+        Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate(Buckets::All),
+        Fold::Restate(buckets) => Mode::Restate(between(&buckets, plan.bucket)?),
+    };
+    let outcome = backfill
+        .run(&mode, |at| match at {
+            backfill::Progress::Planned { tasks, .. } => progress(Progress { tasks_done: 0, tasks, rows: 0 }),
+            backfill::Progress::TaskDone { done, tasks, rows } => progress(Progress { tasks_done: done, tasks, rows }),
+            backfill::Progress::Sealed { .. } => {}
+        })
+        .await?;
+    extend_base(platform, signal, demands).await?;
+    let snapshot = signal.store.history().snapshot().await?;
+    let mut folded = Folded {
+        signal: plan.name.clone(),
+        number: snapshot.as_ref().map_or(0, |s| s.backfill),
+        raw_events: 0,
+        rows: 0,
+        dead: 0,
+        files: 0,
+        history_version: snapshot.as_ref().map_or(0, |s| s.version),
+    };
+    match outcome {
+        Outcome::Sealed(report) => {
+            folded.raw_events = report.sealed.counts.read;
+            folded.rows = report.sealed.counts.rows;
+            folded.dead = report.sealed.counts.dead.values().sum();
+            folded.files = report.sealed.added;
+        }
+        Outcome::UpToDate => {}
+        Outcome::Stopped => return Err(Error::new(ErrorKind::Unavailable, "backfill: stopped; the next one finishes it")),
+    }
+    Ok(folded)
+}
+
+/// Brings base up to history and demands, announces it, and shows it to this node's readers.
+///
+/// # Errors
+/// As [`base::update`].
+pub async fn extend_base(platform: &Platform, signal: &RunningSignal, list: Vec<Demand>) -> Result<()> {
+    let history = signal.store.history();
+    let before = Manifest::newest(history).await?;
+    let demands = match &before {
+        Some(before) if before.demands.list == list => before.demands.clone(),
+        Some(before) => Demands { epoch: before.demands.epoch + 1, list },
+        None => Demands { epoch: 1, list },
+    };
+    let Some(manifest) = base::update(history, &demands).await? else { return Ok(()) };
+    if before.is_none_or(|before| before.number < manifest.number) {
+        let record = Base::new(manifest.number).record();
+        platform.own_log().append(&layout::changelog(&signal.uid), BASE_PARTITION, vec![record]).await?;
+    }
+    signal.bases.refresh().await
+}
+
+/// What `features` need of a signal.
+pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Arc<FeaturePlan>>) -> Vec<Demand> {
+    let mut demands: Vec<Demand> = features.filter_map(|feature| Demand::of(feature, &signal.plan.name)).collect();
+    demands.sort_by(|a, b| a.feature.cmp(&b.feature));
+    demands.dedup();
+    demands
+}
+
+/// The range that some buckets span; they have to lie side by side, because a restatement replaces a range.
+fn between(names: &[String], bucket: tress_configs::definition::Bucket) -> Result<Buckets> {
+    let mut ranges = names.iter().map(|name| bucket::range_of(name, bucket)).collect::<Result<Vec<_>>>()?;
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup();
+    if ranges.windows(2).any(|pair| pair[0].end != pair[1].start) {
+        return Err(Error::invalid("restate: the buckets do not lie side by side; restate each range by itself"));
+    }
+    match (ranges.first(), ranges.last()) {
+        (Some(first), Some(last)) => Ok(Buckets::Between { from: first.start, to: last.end }),
+        _ => Ok(Buckets::All),
+    }
+}
+
+fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
+    plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
+}
+
+async fn raw_log(_platform: &Platform, _signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
+    Err(Error::internal("not yet"))
+}

@@ -1,0 +1,29 @@
+//! What a signal revision is made of, as recorded in the lake.
+
+use serde::{Deserialize, Serialize};
+
+/// The format of the record.
+pub const VERSION: u32 = 1;
+
+/// A signal revision. Its changelog, history and base follow from the UID (`layout`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    pub version: u32,
+    pub uid: String,
+    /// Of the signal's plan.
+    pub digest: String,
+    /// Identity of the log's cluster.
+    pub cluster: String,
+    pub topic: String,
+    /// Identity of the topic: one that was deleted and made again has another.
+    pub topic_id: String,
+    /// Where the stream begins.
+    pub start: Vec<Position>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub partition: i32,
+    pub offset: i64,
+}

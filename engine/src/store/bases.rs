@@ -1,0 +1,88 @@
+//! Brings new bases to readers: when one is announced, and every few minutes in case an announcement was missed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::Array;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::signal::Installed;
+use super::{BaseFacts, SignalStore};
+use crate::backfill::Position;
+use crate::base::{Base, Manifest, Residence};
+use crate::error::{Error, Result};
+use crate::history::bucket;
+
+/// How often the newest base is looked for without being announced.
+const LOOK: Duration = Duration::from_secs(300);
+
+/// Loads bases of one signal.
+#[derive(Debug)]
+pub struct Bases {
+    pub store: Arc<SignalStore>,
+    pub residence: Residence,
+    /// The last that was loaded: the next shares its runs.
+    loaded: Mutex<Option<Arc<Base>>>,
+}
+
+impl Bases {
+    #[must_use]
+    pub const fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
+        Self { store, residence, loaded: Mutex::new(None) }
+    }
+
+    /// Shows readers the newest base, if they do not see it yet.
+    ///
+    /// # Errors
+    /// When the lake does not answer or a file of it is damaged; readers go on with what they have.
+    pub async fn refresh(&self) -> Result<()> {
+        let history = self.store.history();
+        let Some(manifest) = Manifest::newest(history).await? else { return Ok(()) };
+        if self.store.base().is_some_and(|seen| seen.manifest >= manifest.number) {
+            return Ok(());
+        }
+        let previous = self.loaded.lock().clone();
+        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, previous.as_deref()).await?);
+        let manifest = base.manifest();
+        let snapshot = history
+            .snapshot_at(Some(manifest.history))
+            .await?
+            .ok_or_else(|| Error::corrupt(format!("load base {}: version {} of its history is gone", manifest.number, manifest.history)))?;
+        let plan = self.store.plan();
+        let facts = BaseFacts {
+            manifest: manifest.number,
+            made_at: manifest.planned_at,
+            sealed_through: manifest.newest,
+            complete_through: manifest
+                .planned_at
+                .map(|at| bucket::start_of(at.saturating_sub(plan.lateness_ms.saturating_mul(1000)), plan.bucket)),
+        };
+        let installed = Installed { facts, history: Arc::new(snapshot), shards: base.shards().to_vec() };
+        self.store.install(installed, |rows, row| {
+            let position = Position {
+                partition: rows.partition().is_valid(row).then(|| rows.partition().value(row)),
+                offset: rows.offset().is_valid(row).then(|| rows.offset().value(row)),
+                available_at: rows.available_at()[row],
+            };
+            manifest.cut.as_ref().is_some_and(|cut| cut.covers(position))
+        })?;
+        *self.loaded.lock() = Some(Arc::clone(&base));
+        Ok(())
+    }
+
+    /// Refreshes whenever `announced` changes, until `shutdown`.
+    pub async fn watch(&self, mut announced: watch::Receiver<u64>, shutdown: &CancellationToken) {
+        loop {
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(uid = self.store.uid(), %error, "the newest base could not be loaded; readers keep the one before");
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = announced.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}
