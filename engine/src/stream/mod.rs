@@ -1,1 +1,218 @@
+//! The stream of one signal revision: raw topic → rows → changelog.
+//!
+//! ```text
+//! intake ─(Fetched)─▶ process ─(Unit)─▶ publish ─▶ changelog, dead letters
+//!   ▲ byte budget        gather             ╰────▶ commit of raw offsets, heartbeats
+//! ```
+//! A raw offset is committed only after every row and dead letter that it led to is acknowledged. So a kill anywhere reads some raw
+//! records again and writes the same rows again, which readers drop as equal copies.
+//! A log that is full or does not answer makes the stream wait: it takes nothing in, says why, and goes on by itself.
 
+mod intake;
+mod process;
+mod progress;
+mod publish;
+mod status;
+#[cfg(test)]
+mod tests;
+mod transform;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tress_configs::SignalPlan;
+
+use self::progress::Progress;
+use self::status::Status;
+pub use self::status::{Counts, StreamState};
+pub use self::transform::{DecodeAndRun, Transform};
+use crate::changelog::{Codec, Published};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::log::{Log, Position, Record};
+
+/// What a stream reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub topic: String,
+    /// The id that the topic had when the revision was prepared: another topic of that name is refused.
+    pub topic_id: Option<String>,
+    /// Where to start partitions that the group has not committed. Others start at 0.
+    pub starts: Vec<Position>,
+    pub share: Share,
+}
+
+/// The part of the partitions that one of several processes reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// From 0 on.
+    pub index: u32,
+    pub of: u32,
+}
+
+/// How a stream batches and waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Between heartbeats, commits and looks for new partitions.
+    pub heartbeat: Duration,
+    /// How long rows wait for company while the source is idle …
+    pub idle: Duration,
+    /// … and at most.
+    pub linger: Duration,
+    /// How long a read waits at the end of a partition.
+    pub poll: Duration,
+    /// How much is read of a partition at once.
+    pub fetch_bytes: usize,
+    /// How much may be read and not yet published, of all partitions.
+    pub budget_bytes: usize,
+}
+
+/// What the stream's tasks share.
+#[derive(Debug)]
+struct Shared {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    transform: Arc<dyn Transform>,
+    uid: String,
+    codec: Codec,
+    shards: u32,
+    source: Source,
+    settings: Settings,
+    progress: Progress,
+    status: Status,
+}
+
+/// The stream of one signal revision. Made, then run once.
+#[derive(Debug, Clone)]
+pub struct Stream(Arc<Shared>);
+
+/// The outside world, as a stream needs it.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub log: Arc<dyn Log>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Share {
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    fn has(self, partition: i32) -> bool {
+        u32::try_from(partition).is_ok_and(|p| p % self.of.max(1) == self.index)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            idle: Duration::from_millis(5),
+            linger: Duration::from_millis(25),
+            poll: Duration::from_millis(250),
+            fetch_bytes: 1 << 20,
+            budget_bytes: 32 << 20,
+        }
+    }
+}
+
+impl Settings {
+    fn budget_kib(&self) -> usize {
+        (self.budget_bytes >> 10).max(1)
+    }
+
+    /// What records take of the budget: never more than all of it, so that even a huge one passes.
+    fn kib(&self, records: &[Record]) -> u32 {
+        let bytes: usize = records.iter().map(|r| r.payload.len() + 64).sum();
+        u32::try_from(bytes.div_ceil(1024).min(self.budget_kib())).unwrap_or(u32::MAX)
+    }
+}
+
+impl Stream {
+    /// The stream of the revision `uid` of `plan`'s signal. `transform` is [`DecodeAndRun`] of that plan.
+    #[must_use]
+    pub fn new(world: World, (uid, plan): (&str, &SignalPlan), source: Source, transform: Arc<dyn Transform>) -> Self {
+        Self::with_settings(world, (uid, plan), (source, Settings::default()), transform)
+    }
+
+    /// The same, with settings.
+    #[must_use]
+    pub fn with_settings(
+        World { log, clock }: World,
+        (uid, plan): (&str, &SignalPlan),
+        (source, settings): (Source, Settings),
+        transform: Arc<dyn Transform>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            log,
+            clock,
+            transform,
+            uid: uid.to_owned(),
+            codec: Codec::new(plan),
+            shards: plan.shards,
+            source,
+            settings,
+            progress: Progress::default(),
+            status: Status::default(),
+        }))
+    }
+
+    /// What it does now.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<StreamState> {
+        self.0.status.state()
+    }
+
+    /// How far each raw partition is published: every row of it can be read in the changelog.
+    #[must_use]
+    pub fn published(&self) -> watch::Receiver<Vec<Published>> {
+        self.0.status.published()
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.status.counts()
+    }
+
+    /// Runs until `stop` is cancelled; then writes and commits what was processed.
+    ///
+    /// # Errors
+    /// What cannot be waited out: raw records that retention dropped, a topic made anew, damaged data, a raw event that the
+    /// definition does not tolerate. After `stop`: when the last writes fail; nothing is lost, the next run reads again.
+    pub async fn run(&self, stop: CancellationToken) -> Result<()> {
+        let done = self.run_tasks(stop).await;
+        if let Err(e) = &done {
+            self.0.status.failed(e);
+        }
+        done
+    }
+
+    async fn run_tasks(&self, stop: CancellationToken) -> Result<()> {
+        let shared = &self.0;
+        let stop = stop.child_token();
+        let shards = i32::try_from(shared.shards).unwrap_or(i32::MAX);
+        let make = || async {
+            shared.log.create(&layout::changelog(&shared.uid), shards).await?;
+            shared.log.create(&layout::dead_letters(&shared.uid), 1).await
+        };
+        shared.status.until_it_works("make topics", &stop, make).await?;
+        let (fetched_to, fetched) = mpsc::channel(64);
+        let (units_to, units) = mpsc::channel(4);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(intake::run(Arc::clone(shared), fetched_to, stop.clone()));
+        tasks.spawn(process::run(Arc::clone(shared), fetched, units_to, stop.clone()));
+        tasks.spawn(publish::run(Arc::clone(shared), units, stop.clone()));
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.map_err(|e| Error::internal("a task of the stream ended").with_source(e)).flatten();
+            if let (Err(e), Ok(())) = (ended, &outcome) {
+                // The first to fail says why; the others end in good order.
+                outcome = Err(e);
+                stop.cancel();
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,105 @@
+//! Reads the raw partitions, as far ahead as the byte budget allows.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Settings, Shared};
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::log::{Position, Record};
+
+/// The most records that are processed at once.
+const MICRO_BATCH: usize = 4096;
+
+/// Records of one partition, in order.
+#[derive(Debug)]
+pub struct Fetched {
+    pub partition: i32,
+    pub records: Vec<Record>,
+    /// Their part of the byte budget, until all they led to is published.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// Reads until `stop` is cancelled; finds partitions that come later.
+pub async fn run(shared: Arc<Shared>, fetched: mpsc::Sender<Fetched>, stop: CancellationToken) -> Result<()> {
+    let budget = Arc::new(Semaphore::new(shared.settings.budget_kib()));
+    let mut readers = JoinSet::new();
+    let mut first = true;
+    loop {
+        let looked = shared.status.until_it_works("look for partitions", &stop, || positions(&shared, first));
+        // Told to stop: whether the topic answers no longer matters.
+        let Some(found) = stop.run_until_cancelled(looked).await else { break };
+        for from in found? {
+            if shared.progress.begin(from) {
+                let budget = Arc::clone(&budget);
+                readers.spawn(read(Arc::clone(&shared), from, budget, fetched.clone(), stop.clone()));
+            }
+        }
+        first = false;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(shared.settings.heartbeat) => {}
+            Some(ended) = readers.join_next() => ended.map_err(|e| Error::internal("a reader ended").with_source(e))??,
+        }
+    }
+    while let Some(ended) = readers.join_next().await {
+        ended.map_err(|e| Error::internal("a reader ended").with_source(e))??;
+    }
+    Ok(())
+}
+
+/// Where to read: at first where the group left off, or at the start that was given; a partition found later from its beginning.
+async fn positions(shared: &Shared, first: bool) -> Result<Vec<Position>> {
+    let source = &shared.source;
+    let id = shared.log.id(&source.topic).await?;
+    if source.topic_id.as_ref().is_some_and(|expected| *expected != id.topic) {
+        return Err(Error::invalid(format!(
+            "read topic {}: it was deleted and made again since this revision was prepared; prepare a new revision",
+            source.topic
+        )));
+    }
+    let count = i32::try_from(shared.log.ends(&source.topic).await?.len()).unwrap_or(i32::MAX);
+    let known = if first { shared.log.committed(&layout::stream_group(&shared.uid), &source.topic).await? } else { Vec::new() };
+    let ours = (0..count).filter(|p| source.share.has(*p));
+    let start = |partition: i32| {
+        let given = known.iter().chain(if first { &source.starts[..] } else { &[] }).find(|p| p.partition == partition);
+        Position { partition, offset: given.map_or(0, |p| p.offset) }
+    };
+    Ok(ours.map(start).collect())
+}
+
+async fn read(
+    shared: Arc<Shared>,
+    from: Position,
+    budget: Arc<Semaphore>,
+    fetched: mpsc::Sender<Fetched>,
+    stop: CancellationToken,
+) -> Result<()> {
+    let Settings { poll, fetch_bytes, .. } = shared.settings;
+    let mut at = from;
+    let who = format!("read partition {}", at.partition);
+    loop {
+        let as_of = shared.clock.now_micros();
+        let reading = shared.status.until_it_works(&who, &stop, || shared.log.read(&shared.source.topic, at, fetch_bytes, poll));
+        let Some(records) = stop.run_until_cancelled(reading).await else { return Ok(()) };
+        let mut records = records?;
+        let Some(last) = records.last() else {
+            shared.progress.at_end(at, as_of);
+            continue;
+        };
+        at.offset = last.offset + 1;
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(MICRO_BATCH));
+            let taking = Arc::clone(&budget).acquire_many_owned(shared.settings.kib(&records));
+            let Some(permit) = stop.run_until_cancelled(taking).await else { return Ok(()) };
+            let permit = permit.map_err(|_| Error::internal("the byte budget was closed"))?;
+            if fetched.send(Fetched { partition: at.partition, records, permit }).await.is_err() {
+                return Ok(());
+            }
+            records = rest;
+        }
+    }
+}
