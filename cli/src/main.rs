@@ -1,1 +1,21 @@
-fn main() {}
+//! `tress`: the users' tool. Parses arguments, runs one command, and turns what came of it into an exit code.
+
+mod arguments;
+mod commands;
+mod definitions;
+mod exit;
+mod init;
+mod output;
+mod planning;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    exit::code(commands::run(arguments::Arguments::parse()))
+}

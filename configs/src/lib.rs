@@ -12,6 +12,7 @@
 
 pub mod analysis;
 pub mod column;
+pub mod compatibility;
 pub mod compile;
 pub mod definition;
 pub mod duration;
@@ -22,6 +23,8 @@ pub mod name;
 pub mod nearest;
 pub mod path;
 pub mod plan;
+pub mod reference;
+pub mod schema;
 mod scope;
 pub mod source;
 mod structure;

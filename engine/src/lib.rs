@@ -28,6 +28,8 @@ pub mod lookup;
 pub mod metrics;
 pub mod node;
 pub mod pipeline;
+pub mod platform;
+pub mod prepare;
 pub mod raw;
 pub mod read;
 pub mod rows;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStore;
-
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::lake::Lake;
@@ -18,7 +16,7 @@ pub struct Platform {
     /// Where Tress keeps its own.
     lake: Lake,
     /// Tables and external logs.
-    tables: Arc<dyn ObjectStore>,
+    tables: Lake,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -26,7 +24,7 @@ pub struct Platform {
 impl Platform {
     /// One machine: every connection to a log is the one log, every connection to an object store the one folder of tables.
     #[must_use]
-    pub fn local(log: Arc<dyn Log>, lake: Lake, tables: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+    pub fn local(log: Arc<dyn Log>, lake: Lake, tables: Lake, clock: Arc<dyn Clock>) -> Self {
         Self { log, lake, tables, clock, metrics: Metrics::default() }
     }
 
@@ -48,8 +46,8 @@ impl Platform {
     ///
     /// # Errors
     /// `NotFound` when the platform has no such connection.
-    pub fn tables(&self, _connection: &str) -> Result<Arc<dyn ObjectStore>> {
-        Ok(Arc::clone(&self.tables))
+    pub fn tables(&self, _connection: &str) -> Result<Lake> {
+        Ok(self.tables.clone())
     }
 
     #[must_use]

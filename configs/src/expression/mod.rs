@@ -88,5 +88,11 @@ pub fn compile(sql: &str, columns: &[Column], wanted: Wanted) -> Result<Typed, V
     .map_err(failed)?
 }
 
+/// The columns that a printed expression names; none of what does not parse.
+#[must_use]
+pub fn columns_of(sql: &str) -> BTreeSet<String> {
+    stack::with_room(|| syntax::parse(sql).map(|ast| syntax::names(&ast)).unwrap_or_default()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests;

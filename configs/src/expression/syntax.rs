@@ -58,6 +58,19 @@ pub(super) fn check(expr: &Expr, columns: &[Column]) -> Result<BTreeSet<String>,
     if check.mistakes.is_empty() { Ok(check.used) } else { Err(check.mistakes) }
 }
 
+/// Every identifier in `expr`.
+pub(super) fn names(expr: &Expr) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut parts = vec![expr];
+    while let Some(part) = parts.pop() {
+        if let Expr::Identifier(ident) = part {
+            names.insert(ident.value.clone());
+        }
+        parts.extend(children(part));
+    }
+    names
+}
+
 fn expr_span(expr: &Expr) -> datafusion_sql::sqlparser::tokenizer::Span {
     match expr {
         Expr::Identifier(ident) => ident.span,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Column, Mistake, Wanted, compile, physical};
 use crate::column::{ColumnType, Scalar};
-use crate::issue::{IssueCode, Position};
+use crate::issue::IssueCode;
 
 fn columns() -> Vec<Column> {
     let column = |name: &str, column_type, nullable| Column { name: name.to_owned(), column_type, nullable };

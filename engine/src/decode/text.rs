@@ -7,8 +7,8 @@ use super::cell::Cell;
 use super::field::{FieldBuilder, Fit};
 use crate::error::{Error, Result};
 
-/// An array of one value. Numbers and truth are written as in JSON, times as in RFC 3339, binary as base64; a vector is the one
-/// number that each of its elements is, a list the one element it has, or nothing at all for the empty list.
+/// An array of one value. Numbers and truth are written as in JSON, times as in RFC 3339, binary as base64; a vector as the one
+/// number that each of its elements is. Lists have no defaults.
 ///
 /// # Errors
 /// `Invalid` when the text is not of the type.
@@ -24,8 +24,6 @@ pub(crate) fn from_text(text: &str, column_type: &ColumnType) -> Result<ArrayRef
     };
     let fit = match column_type.dim {
         Some(dim) => builder.push_list((0..dim as usize).map(|_| cell)),
-        None if column_type.list && text.is_empty() => builder.push_list(std::iter::empty()),
-        None if column_type.list => builder.push_list(std::iter::once(cell)),
         None => builder.push(cell),
     };
     match fit {

@@ -65,6 +65,3 @@ pub fn build(plan: &SignalPlan) -> Result<Arc<dyn Executor>> {
 pub(crate) fn validated_schema(plan: &SignalPlan) -> SchemaRef {
     Arc::new(Schema::new(plan.event.fields.iter().map(|f| f.column_type.field(&f.name, f.nullable)).collect::<Vec<_>>()))
 }
-
-#[cfg(test)]
-mod tests;

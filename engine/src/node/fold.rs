@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tress_configs::FeaturePlan;
+use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::signal::RunningSignal;
 use super::{Fold, Folded, Progress};
-use crate::archive::Archive;
-use crate::backfill::{self, Backfill, Buckets, Mode, Outcome, Tables};
+use crate::backfill::{self, Backfill, Buckets, Mode, Outcome, RawLog, Tables};
 use crate::base::{self, Demand, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::bucket;
+use crate::lake::Lake;
 use crate::layout;
 use crate::platform::Platform;
 
@@ -35,15 +36,15 @@ pub async fn fold(
     let backfill = Backfill {
         history: signal.store.history().clone(),
         raw,
-        tables: Tables { plan: Arc::clone(plan), lakes: tables(platform, signal)? },
+        tables: Tables { plan: Arc::clone(plan), lakes: tables(platform, plan)? },
         clock: Arc::clone(platform.clock()),
         parallelism: PARALLELISM,
         shutdown: CancellationToken::new(),
     };
     let mode = match fold {
         Fold::New => Mode::Incremental,
-        Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate { buckets: Buckets::All },
-        Fold::Restate(buckets) => Mode::Restate { buckets: Buckets::of_names(buckets, plan.bucket)? },
+        Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate(Buckets::All),
+        Fold::Restate(buckets) => Mode::Restate(between(&buckets, plan.bucket)?),
     };
     let outcome = backfill
         .run(&mode, |at| match at {
@@ -60,7 +61,7 @@ pub async fn fold(
         raw_events: 0,
         rows: 0,
         dead: 0,
-        buckets: 0,
+        files: 0,
         history_version: snapshot.as_ref().map_or(0, |s| s.version),
     };
     match outcome {
@@ -68,7 +69,7 @@ pub async fn fold(
             folded.raw_events = report.sealed.counts.read;
             folded.rows = report.sealed.counts.rows;
             folded.dead = report.sealed.counts.dead.values().sum();
-            folded.buckets = report.sealed.buckets;
+            folded.files = report.sealed.added;
         }
         Outcome::UpToDate => {}
         Outcome::Stopped => return Err(Error::new(ErrorKind::Unavailable, "backfill: stopped; the next one finishes it")),
@@ -102,4 +103,26 @@ pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Ar
     demands.sort_by(|a, b| a.feature.cmp(&b.feature));
     demands.dedup();
     demands
+}
+
+/// The range that some buckets span; they have to lie side by side, because a restatement replaces a range.
+fn between(names: &[String], bucket: tress_configs::definition::Bucket) -> Result<Buckets> {
+    let mut ranges = names.iter().map(|name| bucket::range_of(name, bucket)).collect::<Result<Vec<_>>>()?;
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup();
+    if ranges.windows(2).any(|pair| pair[0].end != pair[1].start) {
+        return Err(Error::invalid("restate: the buckets do not lie side by side; restate each range by itself"));
+    }
+    match (ranges.first(), ranges.last()) {
+        (Some(first), Some(last)) => Ok(Buckets::Between { from: first.start, to: last.end }),
+        _ => Ok(Buckets::All),
+    }
+}
+
+fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
+    plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
+}
+
+async fn raw_log(_platform: &Platform, _signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
+    Err(Error::internal("not yet"))
 }

@@ -5,18 +5,37 @@
 //!                                          backfill ▸ history ▸ base ▸ install ─┘
 //! ```
 
+mod fold;
+mod metered;
+mod reconcile;
+mod signal;
+mod state;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tress_configs::name::QualifiedName;
-use tress_configs::{FeaturePlan, SignalPlan};
+use tress_configs::compile::Outcome;
+use tress_configs::{FeaturePlan, Plan, SignalPlan};
+use xxhash_rust::xxh3::xxh3_64;
 
+pub use signal::RunningSignal;
+
+use self::reconcile::Running;
+use self::state::State;
 use crate::clock::Clock;
-use crate::error::Result;
-use crate::log::NewRecord;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lake::Lake;
+use crate::log::{LocalLog, Log, NewRecord};
+use crate::platform::Platform;
 use crate::read::Query;
-use crate::store::Answer;
+use crate::serve::{self, Admission, Budgets, Reader, Registry, Routes, Server};
+use crate::store::{Answer, ServedFeature};
 
 /// Where a node keeps its state and what it listens on.
 #[derive(Debug, Clone)]
@@ -49,6 +68,22 @@ pub struct Compiled<P> {
 pub struct Desired {
     pub signals: Vec<Compiled<SignalPlan>>,
     pub features: Vec<Compiled<FeaturePlan>>,
+}
+
+impl Desired {
+    /// Every definition that compiled.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> Self {
+        let mut desired = Self::default();
+        for compiled in outcome.values().flatten() {
+            let source_hash = compiled.source_hash.clone();
+            match &compiled.plan {
+                Plan::Signal(plan) => desired.signals.push(Compiled { plan: Arc::new(plan.clone()), source_hash }),
+                Plan::Feature(plan) => desired.features.push(Compiled { plan: Arc::new(plan.clone()), source_hash }),
+            }
+        }
+        desired
+    }
 }
 
 /// What `apply` did for one feature.
@@ -103,44 +138,117 @@ pub struct Folded {
     pub raw_events: u64,
     pub rows: u64,
     pub dead: u64,
-    pub buckets: usize,
+    /// Files that were added to history.
+    pub files: usize,
     /// Version of the history's table.
     pub history_version: u64,
 }
 
 /// A running node.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    inner: Inner,
+    server: tokio::sync::Mutex<Option<JoinHandle<Result<()>>>>,
+    listening: Option<Listen>,
+    shutdown: CancellationToken,
+}
+
+/// What the roles share.
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    platform: Platform,
+    log: Arc<LocalLog>,
+    registry: Arc<Registry>,
+    routes: Arc<Routes>,
+    running: Mutex<Running>,
+}
+
+/// Partitions of a topic that is made by the first record appended to it.
+const PARTITIONS: i32 = 4;
 
 impl Node {
     /// Opens the state (making it if there is none), goes on where it was, and listens.
     ///
     /// # Errors
     /// `Conflict` when another process has the state open; `Corrupt` when a file of it is damaged.
-    pub async fn open(_settings: Settings) -> Result<Arc<Self>> {
-        unimplemented!()
+    pub async fn open(settings: Settings) -> Result<Arc<Self>> {
+        let log = Arc::new(LocalLog::open(&settings.state.join("log"), Arc::clone(&settings.clock))?);
+        let lake = Lake::local(&settings.state.join("lake"))?;
+        let tables = Lake::local(&settings.tables)?;
+        let platform = Platform::local(Arc::clone(&log) as Arc<dyn Log>, lake, tables, Arc::clone(&settings.clock));
+        let registry = Arc::new(Registry::default());
+        let routes = Arc::new(Routes::open(Some(&settings.state.join("epochs.json"))).await?);
+        let reader = Reader {
+            registry: Arc::clone(&registry),
+            routes: Arc::clone(&routes),
+            admission: Admission::new(Budgets::default()),
+            clock: Arc::clone(&settings.clock),
+            metrics: platform.metrics().clone(),
+        };
+        let shutdown = CancellationToken::new();
+        let (server, listening) = match settings.listen {
+            None => (None, None),
+            Some(Listen { http, grpc }) => {
+                let addresses = serve::Settings { grpc, http, drain_delay: Duration::ZERO, ..serve::Settings::default() };
+                let server = Server::bind(addresses, Arc::new(reader)).await?;
+                let serve::Addresses { grpc, http } = server.addresses();
+                (Some(tokio::spawn(server.run(shutdown.clone()))), Some(Listen { http, grpc }))
+            }
+        };
+        let mut running = Running { state: State::read(&settings.state.join("node.json"))?, ..Running::default() };
+        let inner = Inner { settings, platform, log, registry, routes, running: Mutex::default() };
+        inner.restore(&mut running).await?;
+        *inner.running.lock().await = running;
+        Ok(Arc::new(Self { inner, server: tokio::sync::Mutex::new(server), listening, shutdown }))
     }
 
     /// The addresses that are listened on, with the ports that were free.
     #[must_use]
-    pub fn listening(&self) -> Option<Listen> {
-        unimplemented!()
+    pub const fn listening(&self) -> Option<Listen> {
+        self.listening
+    }
+
+    /// The outside world of this node.
+    #[must_use]
+    pub const fn platform(&self) -> &Platform {
+        &self.inner.platform
     }
 
     /// Makes the definitions run: new revisions are built beside the live ones and swapped in when they are caught up.
     ///
     /// # Errors
     /// Only for what concerns all: a disk that is full, a state that is damaged. What fails for one feature is a [`Change::Failed`].
-    pub async fn apply(&self, _desired: Desired) -> Result<Vec<Change>> {
-        unimplemented!()
+    pub async fn apply(&self, desired: Desired) -> Result<Vec<Change>> {
+        let mut running = self.inner.running.lock().await;
+        self.inner.reconcile(&mut running, desired).await
     }
 
     /// Appends raw records to a topic, by hash of their key or payload over its partitions; makes the topic if there is none.
     ///
     /// # Errors
     /// `Full` when the disk has no room: nothing that was acknowledged is lost, and a later call goes on.
-    pub async fn append(&self, _topic: &str, _records: Vec<NewRecord>) -> Result<()> {
-        unimplemented!()
+    pub async fn append(&self, topic: &str, records: Vec<NewRecord>) -> Result<()> {
+        let log = &self.inner.log;
+        let partitions = match log.ends(topic).await {
+            Ok(ends) => ends.len(),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                log.create(topic, PARTITIONS).await?;
+                PARTITIONS.unsigned_abs() as usize
+            }
+            Err(e) => return Err(e),
+        };
+        let mut by_partition: Vec<Vec<NewRecord>> = vec![Vec::new(); partitions];
+        for record in records {
+            let hash = xxh3_64(record.key.as_ref().unwrap_or(&record.payload));
+            by_partition[usize::try_from(hash % partitions.max(1) as u64).unwrap_or(0)].push(record);
+        }
+        for (partition, records) in (0..).zip(by_partition) {
+            if !records.is_empty() {
+                log.append(topic, partition, records).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until all records that are in the topics now can be read in sequences.
@@ -148,23 +256,52 @@ impl Node {
     /// # Errors
     /// When a stream has failed for good.
     pub async fn settle(&self) -> Result<()> {
-        unimplemented!()
+        let running = self.inner.running.lock().await;
+        self.inner.settle(&running).await
     }
 
     /// Archives what is in the topic, folds it into history, makes base, and shows it to readers.
     ///
     /// # Errors
     /// `NotFound` for a signal that does not run.
-    pub async fn backfill(&self, _signal: &QualifiedName, _fold: Fold, _progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
-        unimplemented!()
+    pub async fn backfill(&self, signal: &QualifiedName, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
+        let (running, features) = {
+            let running = self.inner.running.lock().await;
+            let signal = running.signal(signal)?;
+            (signal, running.features.values().map(|f| Arc::clone(&f.plan)).collect::<Vec<_>>())
+        };
+        let demands = fold::demands(&running, features.iter());
+        fold::fold(&self.inner.platform, &running, fold, demands, progress).await
     }
 
     /// Reads one entity of a feature as it is live.
     ///
     /// # Errors
     /// `NotFound` for a feature that is not live.
-    pub async fn read(&self, _feature: &QualifiedName, _query: &Query) -> Result<Answer> {
-        unimplemented!()
+    pub async fn read(&self, feature: &QualifiedName, query: &Query) -> Result<Answer> {
+        self.feature(feature).await?.read(query).await
+    }
+
+    /// A feature as it is live.
+    ///
+    /// # Errors
+    /// `NotFound` for a feature that is not live.
+    pub async fn feature(&self, feature: &QualifiedName) -> Result<Arc<ServedFeature>> {
+        let running = self.inner.running.lock().await;
+        let found = running.features.get(feature).ok_or_else(|| Error::not_found(format!("feature {feature} is not live here")))?;
+        Ok(Arc::clone(&found.served))
+    }
+
+    /// The signals that run, for status.
+    pub async fn signals(&self) -> Vec<Arc<RunningSignal>> {
+        self.inner.running.lock().await.signals.values().cloned().collect()
+    }
+
+    /// The features that are live and their signals' UIDs, for status.
+    pub async fn features(&self) -> Vec<(Arc<ServedFeature>, Vec<String>)> {
+        let running = self.inner.running.lock().await;
+        let uids = |name: &QualifiedName| running.state.features.get(&name.to_string()).map(|f| f.signals.clone()).unwrap_or_default();
+        running.features.iter().map(|(name, f)| (Arc::clone(&f.served), uids(name))).collect()
     }
 
     /// Stops all roles: what was read is written and committed first.
@@ -172,6 +309,18 @@ impl Node {
     /// # Errors
     /// When the last writes fail; nothing is lost, the next start reads again.
     pub async fn shutdown(&self) -> Result<()> {
-        unimplemented!()
+        self.shutdown.cancel();
+        if let Some(server) = self.server.lock().await.take() {
+            server.await.map_err(|e| Error::internal("stop serving").with_source(e))??;
+        }
+        let mut running = self.inner.running.lock().await;
+        while let Some((_, signal)) = running.signals.pop_first() {
+            signal.stop().await;
+        }
+        running.features.clear();
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,19 @@ pub struct RunningFeature {
     pub served: Arc<ServedFeature>,
 }
 
+impl Running {
+    /// The newest schema version of a signal that runs, and of it the revision that features read.
+    pub(super) fn signal(&self, name: &QualifiedName) -> Result<Arc<RunningSignal>> {
+        let read: BTreeSet<&String> = self.state.features.values().flat_map(|f| &f.signals).collect();
+        let of_name = self.signals.values().filter(|s| s.plan.name == *name);
+        let best = of_name.max_by_key(|s| (read.contains(&s.uid), s.plan.schema_version));
+        best.cloned().ok_or_else(|| {
+            let known: BTreeSet<String> = self.signals.values().map(|s| s.plan.name.to_string()).collect();
+            Error::not_found(format!("signal {name} does not run here; these do: {}", known.into_iter().collect::<Vec<_>>().join(", ")))
+        })
+    }
+}
+
 /// The UID of a signal revision on one machine: its name and what it is, so that a definition that comes back finds its data.
 fn uid(name: &QualifiedName, source_hash: &str) -> String {
     let hash = source_hash.rsplit(':').next().unwrap_or(source_hash);
@@ -62,7 +75,8 @@ impl Inner {
         let mut signals = Vec::with_capacity(live.signals.len());
         for uid in &live.signals {
             let known = running.state.signals.get(uid).cloned();
-            let known = known.ok_or_else(|| Error::corrupt(format!("node.json does not know signal revision {uid}; remove it to build anew")))?;
+            let known =
+                known.ok_or_else(|| Error::corrupt(format!("node.json does not know signal revision {uid}; remove it to build anew")))?;
             let Plan::Signal(signal) = prepare::plan(&self.platform, &known.digest).await? else {
                 return Err(Error::corrupt(format!("plan {} is not a signal's", known.digest)));
             };
@@ -157,7 +171,7 @@ impl Inner {
             };
         }
         let digest = Plan::Signal(SignalPlan::clone(&plan)).digest();
-        let signal = Arc::new(RunningSignal::start(&self.platform, plan, uid.to_owned(), &self.settings.state).await?);
+        let signal = RunningSignal::start(&self.platform, plan, uid.to_owned(), &self.settings.state).await?;
         running.signals.insert(uid.to_owned(), Arc::clone(&signal));
         running.state.signals.insert(uid.to_owned(), LiveSignal { digest, source_hash: source_hash.to_owned() });
         Ok(signal)
@@ -193,8 +207,15 @@ impl Inner {
         let mut file = RouteFile::default();
         for (name, live) in &running.state.features {
             let pinned = Pinned { uid: name.clone(), digest: live.digest.clone() };
-            let route =
-                Route { feature_uid: None, live: Some(pinned), trial: None, loaded: Vec::new(), weight_bp: 0, epoch: live.epoch, attempt: None };
+            let route = Route {
+                feature_uid: None,
+                live: Some(pinned),
+                trial: None,
+                loaded: Vec::new(),
+                weight_bp: 0,
+                epoch: live.epoch,
+                attempt: None,
+            };
             file.features.insert(name.clone(), route);
         }
         self.routes.apply(&file, Absent::Remove).await?;
@@ -241,7 +262,8 @@ impl Inner {
 }
 
 fn parse(text: &str) -> Result<QualifiedName> {
-    let (namespace, name) =
-        text.split_once('/').ok_or_else(|| Error::corrupt("node.json: a feature's name is not namespace/name; remove the file to build anew"))?;
+    let (namespace, name) = text
+        .split_once('/')
+        .ok_or_else(|| Error::corrupt("node.json: a feature's name is not namespace/name; remove the file to build anew"))?;
     Ok(QualifiedName::new(namespace, name))
 }

@@ -9,10 +9,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::SignalPlan;
 
+use super::metered::{self, Metered};
 use crate::base::Residence;
 use crate::error::Result;
-use crate::log::Log;
 use crate::history::History;
+use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
@@ -20,7 +21,7 @@ use crate::prepare::{self, Revision};
 use crate::store::{self, Bases, Follower, SignalStore};
 use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, World};
 use crate::tail;
-use crate::{log::Position, layout};
+use crate::{layout, log::Position};
 
 /// Memory of a tail before it spills.
 const TAIL_BYTES: usize = 256 << 20;
@@ -44,6 +45,8 @@ pub struct RunningSignal {
     pub follower: Arc<Follower>,
     pub bases: Arc<Bases>,
     stream: Stream,
+    /// Where its topic is.
+    log: Arc<dyn Log>,
     /// Why a task ended that should not have.
     failed: Arc<Mutex<Option<String>>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
@@ -55,7 +58,7 @@ impl RunningSignal {
     ///
     /// # Errors
     /// As [`prepare::signal`]; `Corrupt` when what is kept is damaged.
-    pub async fn start(platform: &Platform, plan: Arc<SignalPlan>, uid: String, scratch: &Path) -> Result<Self> {
+    pub async fn start(platform: &Platform, plan: Arc<SignalPlan>, uid: String, scratch: &Path) -> Result<Arc<Self>> {
         let revision = prepare::signal(platform, &plan, &uid).await?;
         let history = History::new(platform.lake().clone(), &uid, Arc::clone(&plan));
         let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(scratch.join("spill").join(&uid)) };
@@ -64,9 +67,10 @@ impl RunningSignal {
         let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(&uid))));
         bases.refresh().await?;
 
+        let metrics = platform.metrics().signal(&plan.name);
         let shutdown = CancellationToken::new();
         let failed: Arc<Mutex<Option<String>>> = Arc::default();
-        let follower = Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log())));
+        let follower = Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
         let mut tasks = JoinSet::new();
         for shard in 0..store.shards().len() {
             let (follower, shutdown, failed) = (Arc::clone(&follower), shutdown.clone(), Arc::clone(&failed));
@@ -90,7 +94,12 @@ impl RunningSignal {
                 tracing::error!(%error, "a stream ended");
             }
         });
-        Ok(Self { uid, plan, revision, store, follower, bases, stream, failed, tasks: tokio::sync::Mutex::new(tasks), shutdown })
+        let log = platform.log(&plan.source.stream.connection)?;
+        let tasks = tokio::sync::Mutex::new(tasks);
+        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, log, failed, tasks, shutdown });
+        let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
+        signal.tasks.lock().await.spawn(gauges);
+        Ok(signal)
     }
 
     /// Why this signal does not go on; `None` = it does.
@@ -114,6 +123,14 @@ impl RunningSignal {
         }
     }
 
+    /// The ends of its topic now, by partition.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn ends(&self) -> Result<Vec<(i32, i64)>> {
+        Ok((0..).zip(self.log.ends(&self.revision.topic).await?).map(|(partition, ends)| (partition, ends.end)).collect())
+    }
+
     /// What its stream counted since it was started.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -135,7 +152,7 @@ impl RunningSignal {
 async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<ReloadingLookup>>> {
     let mut lookups = Vec::with_capacity(plan.enrichments.len());
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         lookups.push(Arc::new(ReloadingLookup::load(store, enrichment.clone()).await?));
     }
     Ok(lookups)
@@ -143,7 +160,11 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 
 fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &Revision, lookups: Vec<Arc<ReloadingLookup>>) -> Result<Stream> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
-    let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?;
+    let transform = Metered {
+        inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
+        metrics: platform.metrics().signal(&plan.name),
+        enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
+    };
     let source = Source {
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),

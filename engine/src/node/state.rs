@@ -56,10 +56,15 @@ impl State {
             Err(e) => return Err(e).context(|| format!("read {}", path.display())),
         };
         let state: Self = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::corrupt(format!("read {}: it is damaged; remove it, and what is defined is built again from the log", path.display())).with_source(e)
+            Error::corrupt(format!("read {}: it is damaged; remove it, and what is defined is built again from the log", path.display()))
+                .with_source(e)
         })?;
         if state.version > VERSION {
-            return Err(Error::invalid(format!("read {}: format {} is not known here; use a newer program", path.display(), state.version)));
+            return Err(Error::invalid(format!(
+                "read {}: format {} is not known here; use a newer program",
+                path.display(),
+                state.version
+            )));
         }
         Ok(state)
     }

@@ -100,9 +100,9 @@ pub(crate) fn ratings() -> SignalPlan {
 pub(crate) fn enriched(on_missing: OnMissing) -> SignalPlan {
     let mut plan = ratings();
     let columns = [
-        ("title", ColumnType::scalar(Scalar::String), "none"),
-        ("genres", ColumnType::list(Scalar::String), "?"),
-        ("embedding", ColumnType::vector(Scalar::Float16, 3), "0.5"),
+        ("title", ColumnType::scalar(Scalar::String), Some("none")),
+        ("genres", ColumnType::list(Scalar::String), None),
+        ("embedding", ColumnType::vector(Scalar::Float16, 3), Some("0.5")),
     ];
     plan.columns.extend(columns.iter().map(|(name, column_type, _)| column(name, column_type.clone(), Origin::Enrichment(0))));
     plan.enrichments = vec![EnrichmentPlan {
@@ -116,7 +116,7 @@ pub(crate) fn enriched(on_missing: OnMissing) -> SignalPlan {
         on_missing,
         columns: columns
             .into_iter()
-            .map(|(name, column_type, default)| EnrichmentColumn { name: name.into(), column_type, default: Some(default.into()) })
+            .map(|(name, column_type, default)| EnrichmentColumn { name: name.into(), column_type, default: default.map(str::to_owned) })
             .collect(),
     }];
     plan

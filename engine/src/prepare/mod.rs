@@ -17,7 +17,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
 use crate::log::{Log, Position};
 use crate::lookup::Lookup;
-use crate::lookup::table::TableLookup;
+use crate::lookup::TableLookup;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 
@@ -71,7 +71,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
 pub async fn lookups(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<dyn Lookup>>> {
     let mut lookups: Vec<Arc<dyn Lookup>> = Vec::with_capacity(plan.enrichments.len());
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         lookups.push(Arc::new(TableLookup::load(store, enrichment, None).await?));
     }
     Ok(lookups)
@@ -103,7 +103,8 @@ pub async fn read(platform: &Platform, uid: &str) -> Result<Option<Revision>> {
 /// `NotFound` when no revision of that digest was prepared; `Corrupt` when the file is not that plan.
 pub async fn plan(platform: &Platform, digest: &str) -> Result<Plan> {
     let path = layout::plan(digest);
-    let bytes = platform.lake().store().get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
+    let bytes =
+        platform.lake().store().get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
     let text = std::str::from_utf8(&bytes).map_err(|e| Error::corrupt(format!("read {path}: not a plan")).with_source(e))?;
     let plan = Plan::from_json(text).map_err(|e| Error::invalid(format!("read {path}: {e}")))?;
     if plan.digest() != digest {
@@ -130,7 +131,7 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
         wrong.push(e.to_string());
     }
     for enrichment in &plan.enrichments {
-        let store = platform.tables(&enrichment.lookup.connection)?;
+        let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         if let Err(e) = TableLookup::load(store, enrichment, None).await {
             wrong.push(format!("enrichment {}: {e}", enrichment.name));
         }
@@ -151,13 +152,11 @@ async fn start(platform: &Platform, plan: &SignalPlan, log: &Arc<dyn Log>) -> Re
     if plan.source.batch != BatchPlan::Archive {
         return Ok(earliest);
     }
-    let id = log.id(topic).await?;
-    let raw = RawTable::open(platform.lake(), &layout::raw(&plan.source.stream.connection, topic, &id.topic));
+    let connection = &plan.source.stream.connection;
+    let raw = RawTable::new(platform.lake().clone(), connection, topic, &log.id(topic).await?.topic);
     let Some(snapshot) = raw.snapshot(None).await? else { return Ok(earliest) };
-    Ok(earliest
-        .into_iter()
-        .map(|p| Position { offset: snapshot.cut.iter().find(|c| c.partition == p.partition).map_or(p.offset, |c| c.offset.max(p.offset)), ..p })
-        .collect())
+    let archived = |partition: i32| snapshot.cut.iter().find(|p| p.partition == partition).map_or(0, |p| p.offset);
+    Ok(earliest.into_iter().map(|p| Position { offset: p.offset.max(archived(p.partition)), ..p }).collect())
 }
 
 /// Puts a file unless it is there; what is there stays.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::source::Part;
-use crate::run::order::{compare_identity, compare_law};
+use crate::run::order::{compare_identity, compare_law, compare_position};
 
 /// A row of one of the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,11 +106,8 @@ impl<'p, 'a> Resolved<'p, 'a> {
         let Some(winner) = self.pending.iter().copied().min_by(|a, b| law(a, b)) else { return };
         self.pending.retain(|pick| law(pick, &winner) == Ordering::Equal);
         let ordinal = |pick: &Pick| parts[pick.part].rows.ordinal()[pick.row];
-        let position = |pick: &Pick| {
-            let rows = parts[pick.part].rows;
-            (rows.partition().values()[pick.row], rows.offset().values()[pick.row])
-        };
-        self.pending.sort_by(|a, b| ordinal(b).cmp(&ordinal(a)).then_with(|| position(a).cmp(&position(b))));
+        let position = |a: &Pick, b: &Pick| compare_position(parts[a.part].rows, a.row, parts[b.part].rows, b.row);
+        self.pending.sort_by(|a, b| ordinal(b).cmp(&ordinal(a)).then_with(|| position(a, b)));
         self.pending.dedup_by(|b, a| ordinal(a) == ordinal(b));
     }
 }

@@ -1,10 +1,13 @@
 //! A run as a file: two uncompressed Arrow IPC files, one of the rows and one of the directory, behind a header that says how long they are.
 //!
 //! ```text
-//! magic, version │ u64 length of rows │ u64 length of directory │ to 64 bytes │ rows, to 64 bytes │ directory
+//! magic, version │ u64 length of rows │ u64 length of directory │ u64 checksum │ to 64 bytes │ rows, to 64 bytes │ directory
 //! ```
+//!
+//! The checksum is xxh3-64 of every other byte: arrays have none, and a flipped bit in one would be served as a value.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, root_as_footer};
 use bytes::Bytes;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::Run;
 use crate::error::{Context, Error, Result};
@@ -22,6 +26,7 @@ use crate::rows::Rows;
 
 /// `TRESSRN` and the version of this format.
 const MAGIC: [u8; 8] = *b"TRESSRN\x01";
+const CHECKSUM: Range<usize> = 24..32;
 const HEADER: usize = 64;
 
 /// The bytes of a run's file.
@@ -53,6 +58,8 @@ pub fn encode(run: &Run) -> Result<Bytes> {
     out.extend_from_slice(&rows);
     out.resize(out.len().next_multiple_of(64), 0);
     out.extend_from_slice(&directory);
+    let checksum = checksum(&out);
+    out[CHECKSUM].copy_from_slice(&checksum);
     Ok(Bytes::from(out))
 }
 
@@ -78,6 +85,9 @@ pub fn read(bytes: Bytes) -> Result<Run> {
     if directory_at.checked_add(directory) != Some(bytes.len()) {
         return Err(Error::corrupt("read run: the file is not as long as its header says; it was cut or damaged"));
     }
+    if header[CHECKSUM] != checksum(&bytes) {
+        return Err(Error::corrupt("read run: its checksum is not that of its content; it was damaged"));
+    }
     let buffer = Buffer::from(bytes);
     let rows = decode(&buffer.slice_with_length(HEADER, rows))?;
     let directory = decode(&buffer.slice_with_length(directory_at, directory))?;
@@ -87,6 +97,14 @@ pub fn read(bytes: Bytes) -> Result<Run> {
         (Some(hash), Some(start), Some(count), Some(floor)) => Run::from_parts(Rows::new(rows)?, hash, (start, count), floor),
         _ => Err(Error::corrupt("read run: its directory has other columns than a run's")),
     }
+}
+
+/// Of all bytes but its own. `file` is at least a header long.
+fn checksum(file: &[u8]) -> [u8; 8] {
+    let mut hasher = Xxh3::new();
+    hasher.update(&file[..CHECKSUM.start]);
+    hasher.update(&file[CHECKSUM.end..]);
+    hasher.digest().to_le_bytes()
 }
 
 /// Maps a run's file into memory.

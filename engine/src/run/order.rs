@@ -20,12 +20,19 @@ pub fn compare(a: &Rows, i: usize, b: &Rows, j: usize) -> Ordering {
 /// Compares two rows of one entity and one signal.
 #[must_use]
 pub fn compare_in_entity(a: &Rows, i: usize, b: &Rows, j: usize) -> Ordering {
-    compare_identity(a, i, b, j).then_with(|| a.ordinal()[i].cmp(&b.ordinal()[j])).then_with(|| compare_law(a, i, b, j)).then_with(|| {
-        let position = |rows: &Rows, k: usize| {
-            (rows.partition().is_valid(k).then(|| rows.partition().value(k)), rows.offset().is_valid(k).then(|| rows.offset().value(k)))
-        };
-        position(a, i).cmp(&position(b, j))
-    })
+    compare_identity(a, i, b, j)
+        .then_with(|| a.ordinal()[i].cmp(&b.ordinal()[j]))
+        .then_with(|| compare_law(a, i, b, j))
+        .then_with(|| compare_position(a, i, b, j))
+}
+
+/// Among copies that the law does not tell apart, the one read from the first place comes first; no place comes before any.
+#[must_use]
+pub fn compare_position(a: &Rows, i: usize, b: &Rows, j: usize) -> Ordering {
+    let position = |rows: &Rows, k: usize| {
+        (rows.partition().is_valid(k).then(|| rows.partition().value(k)), rows.offset().is_valid(k).then(|| rows.offset().value(k)))
+    };
+    position(a, i).cmp(&position(b, j))
 }
 
 /// Newest first; equal = two states of one raw event.

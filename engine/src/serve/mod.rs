@@ -31,6 +31,8 @@ mod wire;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, Budgets};
 pub use client::{BatchReply, Client, Reply};

@@ -3,6 +3,7 @@
 mod oracle;
 mod parts;
 mod read;
+mod runs;
 mod values;
 mod world;
 

@@ -1,0 +1,10 @@
+//! What people see: colours, tables, values, issues with their source lines.
+
+pub mod issues;
+mod style;
+mod table;
+pub mod value;
+pub mod yaml;
+
+pub use style::Style;
+pub use table::{Align, Table};
