@@ -69,7 +69,8 @@ impl ArchivedTopic {
             return Ok(Arc::clone(snapshot));
         }
         let found = self.table.snapshot(Some(version)).await?;
-        let found = found.ok_or_else(|| Error::not_found(format!("read raw table of topic {}: it is gone", self.plan.source.stream.topic)))?;
+        let found =
+            found.ok_or_else(|| Error::not_found(format!("read raw table of topic {}: it is gone", self.plan.source.stream.topic)))?;
         let snapshot = Arc::new(found);
         *held = Some(Arc::clone(&snapshot));
         Ok(snapshot)
