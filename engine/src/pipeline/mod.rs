@@ -76,6 +76,8 @@ impl Pipeline {
         let delete = plan.event.delete.as_ref().map(|e| Expression::new("delete", e, &executor::validated_schema(&plan))).transpose()?;
         let executor = executor::build(&plan)?;
         let layout = Layout::new(&plan, &executor.schema())?;
+        // Types that times and versions cannot have show without a row.
+        Events::new(&layout, &RawBatch::empty(&plan), &BooleanBuffer::new_unset(0), &mut [])?;
         let enrichers =
             plan.enrichments.iter().zip(lookups).map(|(e, lookup)| Enricher::new(e, lookup, &layout)).collect::<Result<Vec<_>>>()?;
         Ok(Self { plan, filter, delete, executor, enrichers, layout })

@@ -89,10 +89,7 @@ pub fn events() -> Vec<Event> {
 impl Process {
     pub async fn start(budgets: Budgets) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Arc::new(SignalStore::new(
-            history::history(folder.path()),
-            &tail::Settings { memory: usize::MAX, spill_to: None },
-        ));
+        let store = Arc::new(SignalStore::new(history::history(folder.path()), &tail::Settings { memory: usize::MAX, spill_to: None }));
         let batch = history::rows(&events());
         let shards = store.plan().shards;
         for (index, shard) in (0..shards).zip(store.shards()) {
@@ -195,7 +192,9 @@ impl Running {
 
     pub async fn stop(self) {
         self.shutdown.cancel();
-        self.task.await.expect("no panic").expect("a clean end");
+        // Well before the time to drain is over: nothing that is idle holds a server up.
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("it ends in time");
+        ended.expect("no panic").expect("a clean end");
     }
 }
 

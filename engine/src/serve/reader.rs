@@ -170,6 +170,12 @@ impl Reader {
         describe::revisions(&self.registry, feature, self.routes.current().get(feature).map(|r| &**r))
     }
 
+    /// Forgets a revision and its counters. Requests that hold it finish.
+    pub fn unload(&self, feature: &QualifiedName, digest: &str) {
+        self.registry.unload(feature, digest);
+        self.metrics.forget_feature(feature, digest);
+    }
+
     /// Why this process is not ready for its first requests; `None` when it is: the routes are known, and every revision that answers
     /// for entities is loaded, or has failed for a reason of its own.
     #[must_use]
@@ -345,6 +351,12 @@ impl View {
     fn circumstances(&self, stood_in: bool) -> Circumstances {
         Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in }
     }
+}
+
+/// What is read within that time; what is not is dropped, and its work stops.
+pub async fn within<T>(time: Duration, read: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let late = |_| Refusal::new(Code::DeadlineExceeded, "", "the read took too long", "ask for less, or again");
+    tokio::time::timeout(time, read).await.map_err(late)?
 }
 
 fn nothing_live(name: &QualifiedName) -> Refusal {

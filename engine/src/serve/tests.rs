@@ -152,7 +152,8 @@ async fn what_is_not_there_is_named_with_what_is_nearest() {
 
     // The field also stands in the metadata, for programs.
     let mut service = SequenceServiceClient::new(running.channel().await);
-    let status = service.get_sequence(proto::GetSequenceRequest { feature: FEATURE.into(), ..Default::default() }).await.expect_err("a refusal");
+    let status =
+        service.get_sequence(proto::GetSequenceRequest { feature: FEATURE.into(), ..Default::default() }).await.expect_err("a refusal");
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     assert_eq!(status.metadata().get("tress-field").and_then(|v| v.to_str().ok()), Some("entity"));
     running.stop().await;
@@ -177,7 +178,8 @@ async fn a_revision_that_fails_answers_for_itself_only_and_may_come_and_go_while
     registry.ready(second.clone(), About::default());
     let reply = client.get(FEATURE, &entity(6), &by_digest(&second.digest)).await.expect("a reply");
     assert_eq!((reply.rows.num_columns(), reply.rows.num_rows()), (3, 3));
-    registry.unload(&name(), &second.digest);
+    running.process.reader.unload(&name(), &second.digest);
+    assert!(!running.get("/metrics").await.1.contains(&second.digest));
     assert_eq!(client.get(FEATURE, &entity(6), &by_digest(&second.digest)).await.expect_err("gone").kind(), ErrorKind::NotFound);
     client.get(FEATURE, &entity(6), &Wanted::default()).await.expect("the live one goes on");
     running.stop().await;
