@@ -14,7 +14,6 @@ use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mod
 use crate::base::{self, Demand, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::bucket;
 use crate::lake::Lake;
 use crate::layout;
 use crate::platform::Platform;
@@ -46,7 +45,7 @@ pub async fn fold(
     let mode = match fold {
         Fold::New => Mode::Incremental,
         Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate(Buckets::All),
-        Fold::Restate(buckets) => Mode::Restate(between(&buckets, plan.bucket)?),
+        Fold::Restate(buckets) => Mode::Restate(Buckets::of_names(&buckets, plan.bucket)?),
     };
     let outcome = backfill
         .run(&mode, |at| match at {
@@ -105,20 +104,6 @@ pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Ar
     demands.sort_by(|a, b| a.feature.cmp(&b.feature));
     demands.dedup();
     demands
-}
-
-/// The range that some buckets span; they have to lie side by side, because a restatement replaces a range.
-fn between(names: &[String], bucket: tress_configs::definition::Bucket) -> Result<Buckets> {
-    let mut ranges = names.iter().map(|name| bucket::range_of(name, bucket)).collect::<Result<Vec<_>>>()?;
-    ranges.sort_by_key(|range| range.start);
-    ranges.dedup();
-    if ranges.windows(2).any(|pair| pair[0].end != pair[1].start) {
-        return Err(Error::invalid("restate: the buckets do not lie side by side; restate each range by itself"));
-    }
-    match (ranges.first(), ranges.last()) {
-        (Some(first), Some(last)) => Ok(Buckets::Between { from: first.start, to: last.end }),
-        _ => Ok(Buckets::All),
-    }
 }
 
 fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
