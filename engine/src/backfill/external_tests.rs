@@ -245,7 +245,9 @@ async fn rows_outside_retention_are_not_taken_and_sealed_buckets_leave_when_they
     short.retention_ms = Some(2 * 86_400_000);
     let world = World::of(short);
     for day in 0..6i64 {
-        world.write(&format!("raw/dt=1970-01-0{}/a.parquet", day + 1), &[("u", day + 1, Some(5.0), day * 86_400 + 5, day * 86_400 + 6)]).await;
+        world
+            .write(&format!("raw/dt=1970-01-0{}/a.parquet", day + 1), &[("u", day + 1, Some(5.0), day * 86_400 + 5, day * 86_400 + 6)])
+            .await;
     }
     // Nothing is sealed yet: there is no newest event to count retention from.
     world.clock.set(10 * DAY);
