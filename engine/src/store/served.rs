@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{SignalStore, deep};
 use crate::error::{Error, Result};
-use crate::read::{Feature, Outcome, Query, Sequence, Source, assemble};
+use crate::read::{Feature, MAX_LIMIT, Outcome, Query, Sequence, Source, assemble};
 use crate::tail::Held;
 
 /// A feature, ready to be read.
@@ -115,7 +115,7 @@ impl ServedFeature {
     /// Retention cuts a read short when the read was not full and reaches below what retention keeps at the newest sealed event.
     fn truncated(&self, held: &[Held], query: &Query, sequence: &Sequence) -> bool {
         let plan = self.feature.plan();
-        let limit = query.limit.unwrap_or(plan.length).min(plan.length) as usize;
+        let limit = (query.limit.unwrap_or(plan.length) as usize).min(MAX_LIMIT);
         if sequence.events >= limit {
             return false;
         }
