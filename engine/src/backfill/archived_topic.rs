@@ -69,7 +69,8 @@ impl ArchivedTopic {
             return Ok(Arc::clone(snapshot));
         }
         let found = self.table.snapshot(Some(version)).await?;
-        let found = found.ok_or_else(|| Error::not_found(format!("read raw table of topic {}: it is gone", self.plan.source.stream.topic)))?;
+        let found =
+            found.ok_or_else(|| Error::not_found(format!("read raw table of topic {}: it is gone", self.plan.source.stream.topic)))?;
         let snapshot = Arc::new(found);
         *held = Some(Arc::clone(&snapshot));
         Ok(snapshot)
@@ -84,10 +85,10 @@ impl RawLog for ArchivedTopic {
         let mut ends = before.cloned().unwrap_or_default();
         // Restating a range takes only what is sealed; the rest comes with the next incremental backfill.
         let sealed = match (ask.mode, before) {
-            (Mode::Restate(Buckets::Between { .. }), None) => {
+            (Mode::Restate(Buckets::Spans(_)), None) => {
                 return Err(Error::invalid("restate: nothing is sealed yet; restate all buckets, or run an incremental backfill"));
             }
-            (Mode::Restate(Buckets::Between { .. }), Some(sealed)) => Some(sealed),
+            (Mode::Restate(Buckets::Spans(_)), Some(sealed)) => Some(sealed),
             (Mode::Incremental | Mode::Restate(Buckets::All), _) => {
                 for position in snapshot.iter().flat_map(|s| &s.cut) {
                     let end = ends.entry(position.partition).or_insert(position.offset);
@@ -104,7 +105,7 @@ impl RawLog for ArchivedTopic {
             };
             let end = sealed.map_or(i64::MAX, |s| s.get(&file.partition).copied().unwrap_or(i64::MIN));
             let wanted = match ask.mode {
-                Mode::Restate(Buckets::Between { from, .. }) => self.may_hold(file, *from),
+                Mode::Restate(Buckets::Spans(spans)) => spans.first().is_some_and(|first| self.may_hold(file, first.start)),
                 _ => true,
             };
             if wanted {
