@@ -112,6 +112,18 @@ pub fn raw(connection: &str, topic: &str, topic_id: &str) -> Path {
     Path::from(format!("raw/{connection}/{topic}/{topic_id}"))
 }
 
+/// A data file of a raw table, relative to the table: one partition's records from `start` up to, but not, `end`.
+#[must_use]
+pub fn raw_file(partition: i32, start: i64, end: i64) -> String {
+    format!("partition-{partition:05}/{start:020}-{end:020}.parquet")
+}
+
+/// The transaction of a raw table whose version says how far a partition is archived.
+#[must_use]
+pub fn raw_transaction(topic_id: &str, partition: i32) -> String {
+    format!("{topic_id}/{partition}")
+}
+
 /// The topic of a signal revision's changelog.
 #[must_use]
 pub fn changelog(uid: &str) -> String {

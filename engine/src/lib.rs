@@ -7,6 +7,7 @@
 //!
 //! Two seams hold the outside world: [`log::Log`] and `object_store`. Everything between them is the same on a laptop and on a cluster.
 
+pub mod archive;
 pub mod backfill;
 pub mod base;
 pub mod changelog;

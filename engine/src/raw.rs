@@ -3,6 +3,7 @@
 use arrow::array::{Int32Array, Int64Array, RecordBatch};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tress_configs::SignalPlan;
 
 /// Decoded raw events: one row a record, in the order they were read.
 #[derive(Debug, Clone)]
@@ -15,10 +16,27 @@ pub struct RawBatch {
     pub offset: Int64Array,
     /// Microseconds; null where the source has no such thing.
     pub record_timestamp: Int64Array,
-    /// Per row: what could not be decoded, if anything. The row is judged after the source's `where`, so that what is not ours is not invalid.
+    /// Per row: what could not be decoded, if anything. A field that does not fit is judged after the source's `where`, so that what
+    /// is not ours is not invalid; a payload that cannot be read at all (`Unreadable`, `TooLarge`) might be anybody's, so it is invalid
+    /// for every signal of the topic.
     pub broken: Vec<Option<Invalid>>,
     /// Per row: the payload as it was, for the dead letter; empty where the source has none.
     pub payload: Vec<Bytes>,
+}
+
+impl RawBatch {
+    /// No raw events, of the plan's schema.
+    #[must_use]
+    pub fn empty(plan: &SignalPlan) -> Self {
+        Self {
+            fields: RecordBatch::new_empty(plan.raw_schema()),
+            partition: Int32Array::new_null(0),
+            offset: Int64Array::new_null(0),
+            record_timestamp: Int64Array::new_null(0),
+            broken: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
 }
 
 /// Why a raw event cannot be used. Names fields, never their values.
@@ -26,7 +44,7 @@ pub struct RawBatch {
 #[serde(rename_all = "camelCase")]
 pub struct Invalid {
     pub reason: Reason,
-    /// The declared field, or empty.
+    /// The declared field, or the expression or derived column that failed, or empty where it is the whole event.
     pub field: String,
 }
 

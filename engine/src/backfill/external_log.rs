@@ -98,11 +98,11 @@ impl ExternalFiles {
     }
 
     /// Whether rows of these buckets can lie in the partition.
-    fn may_hold(&self, partition: &Range<i64>, from: i64, to: i64) -> bool {
+    fn may_hold(&self, partition: &Range<i64>, buckets: &Range<i64>) -> bool {
         match self.log.partitioned_by {
-            PartitionedBy::EventTime => partition.start < to && from < partition.end,
+            PartitionedBy::EventTime => partition.start < buckets.end && buckets.start < partition.end,
             // An event arrives after it happened, but for the skew that is allowed.
-            PartitionedBy::ArrivalTime => partition.end > from.saturating_sub(self.max_future_skew),
+            PartitionedBy::ArrivalTime => partition.end > buckets.start.saturating_sub(self.max_future_skew),
         }
     }
 
@@ -192,21 +192,23 @@ impl ExternalFiles {
         Ok(Survey { raw_version: None, cut: Cut::Time { through }, consumed: remembered, tasks: self.tasks(takes).await? })
     }
 
-    async fn restate(&self, ask: &Ask<'_>, files: Vec<LogFile>, range: Range<i64>) -> Result<Survey> {
+    async fn restate(&self, ask: &Ask<'_>, files: Vec<LogFile>, spans: &[Range<i64>]) -> Result<Survey> {
         let Some(before) = ask.before else {
             return Err(Error::invalid("restate: nothing is sealed yet; restate all buckets, or run an incremental backfill"));
         };
         let through = sealed_through(&before.cut);
         let mut consumed: BTreeMap<String, ConsumedFile> = before.consumed.iter().map(|f| (f.path.clone(), f.clone())).collect();
         // A file whose rows all lie in the range is as it is now once this is sealed; others stay as they were known.
-        let inside = |p: &Range<i64>| self.log.partitioned_by == PartitionedBy::EventTime && range.start <= p.start && p.end <= range.end;
+        let inside = |p: &Range<i64>| {
+            self.log.partitioned_by == PartitionedBy::EventTime && spans.iter().any(|span| span.start <= p.start && p.end <= span.end)
+        };
         let here: BTreeMap<&str, &LogFile> = files.iter().map(|f| (f.path.as_str(), f)).collect();
         consumed.retain(|path, _| {
             let gone = !here.contains_key(path.as_str());
             !(gone && self.template.partition_of(path).is_some_and(|p| inside(&p)))
         });
         let mut takes = Vec::new();
-        for file in files.into_iter().filter(|f| self.may_hold(&f.partition, range.start, range.end)) {
+        for file in files.into_iter().filter(|f| spans.iter().any(|span| self.may_hold(&f.partition, span))) {
             let to = match consumed.get_mut(&file.path) {
                 Some(old) => {
                     if inside(&file.partition) {
@@ -246,7 +248,7 @@ impl RawLog for ExternalFiles {
         let files = self.list().await?;
         match ask.mode {
             Mode::Incremental | Mode::Restate(Buckets::All) => self.incremental(&ask, files).await,
-            Mode::Restate(Buckets::Between { from, to }) => self.restate(&ask, files, *from..*to).await,
+            Mode::Restate(Buckets::Spans(spans)) => self.restate(&ask, files, spans).await,
         }
     }
 

@@ -168,7 +168,7 @@ async fn a_file_that_was_replaced_or_is_gone_is_refused_until_its_buckets_are_re
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert!(refused.to_string().contains("raw/dt=1970-01-01/a.parquet: this file was replaced"), "{refused}");
 
-    let report = world.sealed(&Mode::Restate(Buckets::Between { from: 0, to: DAY })).await;
+    let report = world.sealed(&Mode::Restate(Buckets::Spans(vec![0..DAY]))).await;
     assert_eq!(report.cut, Cut::Time { through: 2 * DAY });
     assert_eq!(world.items().await, [2, 3, 4]);
     assert_eq!(world.run(&Mode::Incremental).await.unwrap(), Outcome::UpToDate);
@@ -186,7 +186,7 @@ async fn restating_a_bucket_of_a_log_by_arrival_reads_what_arrived_later_and_kee
     world.write("raw/dt=1970-01-02/a.parquet", &[("u", 2, Some(5.0), 20, 86_411), ("u", 3, Some(5.0), 86_420, 86_421)]).await;
     world.clock.set(3 * DAY);
     world.sealed(&Mode::Incremental).await;
-    let report = world.sealed(&Mode::Restate(Buckets::Between { from: 0, to: DAY })).await;
+    let report = world.sealed(&Mode::Restate(Buckets::Spans(vec![0..DAY]))).await;
     assert_eq!((report.sealed.removed, report.sealed.counts.rows, report.sealed.counts.left_out), (1, 2, 1));
     assert_eq!(world.items().await, [1, 2, 3]);
     assert_eq!(world.run(&Mode::Incremental).await.unwrap(), Outcome::UpToDate);
@@ -245,7 +245,9 @@ async fn rows_outside_retention_are_not_taken_and_sealed_buckets_leave_when_they
     short.retention_ms = Some(2 * 86_400_000);
     let world = World::of(short);
     for day in 0..6i64 {
-        world.write(&format!("raw/dt=1970-01-0{}/a.parquet", day + 1), &[("u", day + 1, Some(5.0), day * 86_400 + 5, day * 86_400 + 6)]).await;
+        world
+            .write(&format!("raw/dt=1970-01-0{}/a.parquet", day + 1), &[("u", day + 1, Some(5.0), day * 86_400 + 5, day * 86_400 + 6)])
+            .await;
     }
     // Nothing is sealed yet: there is no newest event to count retention from.
     world.clock.set(10 * DAY);

@@ -6,6 +6,7 @@
 //!
 //! Every step may be repeated by anyone, and all who do it write the same. Nothing that readers see changes before the seal.
 
+mod archived_topic;
 mod compact;
 mod cut;
 mod external_log;
@@ -18,6 +19,7 @@ mod tables;
 mod task;
 mod template;
 
+pub use archived_topic::ArchivedTopic;
 pub use cut::{Cut, Position};
 pub use external_log::ExternalFiles;
 pub use plan::{Buckets, ConsumedFile, Mode, Slice, WorkPlan, in_effect};
@@ -30,6 +32,8 @@ pub use task::{Counts, TaskManifest, Work, manifests};
 
 #[cfg(test)]
 mod external_tests;
+#[cfg(test)]
+mod archive_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

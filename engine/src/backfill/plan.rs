@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use tress_configs::definition::Bucket;
 
 use super::cut::Cut;
 use super::tables::TableVersion;
 use crate::error::{Error, Result};
 use crate::faults;
 use crate::history::agreement::{self, Put};
-use crate::history::{History, Snapshot};
+use crate::history::{History, Snapshot, bucket};
 use crate::layout;
 
 /// The format of work plans.
@@ -30,19 +31,41 @@ pub enum Mode {
 #[serde(rename_all = "camelCase")]
 pub enum Buckets {
     All,
-    /// Event times, µs, UTC: starts of buckets, the end not included.
-    Between {
-        from: i64,
-        to: i64,
-    },
+    /// Event times, µs, UTC: whole buckets; rising, apart from one another.
+    Spans(Vec<Range<i64>>),
 }
 
 impl Buckets {
+    /// The buckets with these names, in any order.
+    ///
+    /// # Errors
+    /// `Invalid` when a name is none of a bucket of this size, or there is no name.
+    pub fn of_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>, size: Bucket) -> Result<Self> {
+        let mut ranges = Vec::new();
+        for name in names {
+            let range =
+                bucket::range_of(name.as_ref(), size).map_err(|e| Error::invalid("restate: name the buckets to restate").with_source(e))?;
+            ranges.push(range);
+        }
+        if ranges.is_empty() {
+            return Err(Error::invalid("restate: name at least one bucket"));
+        }
+        ranges.sort_by_key(|r| r.start);
+        let mut spans: Vec<Range<i64>> = Vec::new();
+        for range in ranges {
+            match spans.last_mut() {
+                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                _ => spans.push(range),
+            }
+        }
+        Ok(Self::Spans(spans))
+    }
+
     #[must_use]
-    pub const fn contain(&self, event_time: i64) -> bool {
+    pub fn contain(&self, event_time: i64) -> bool {
         match self {
             Self::All => true,
-            Self::Between { from, to } => *from <= event_time && event_time < *to,
+            Self::Spans(spans) => spans.iter().any(|span| span.contains(&event_time)),
         }
     }
 }
@@ -145,4 +168,19 @@ pub async fn in_effect(history: &History, snapshot: &Snapshot) -> Result<Option<
             history.uid()
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_buckets_become_spans_and_what_is_no_bucket_is_refused() {
+        const DAY: i64 = 86_400_000_000;
+        let buckets = Buckets::of_names(["1970-01-04", "1970-01-01", "1970-01-02", "1970-01-01"], Bucket::Day).unwrap();
+        assert_eq!(buckets, Buckets::Spans(vec![0..2 * DAY, 3 * DAY..4 * DAY]));
+        assert!(buckets.contain(0) && !buckets.contain(2 * DAY) && buckets.contain(3 * DAY) && !buckets.contain(-1));
+        assert!(Buckets::of_names(["1970-01-01-05"], Bucket::Day).is_err());
+        assert!(Buckets::of_names(Vec::<String>::new(), Bucket::Day).is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! The seal: one commit that makes a backfill part of history.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +27,8 @@ pub struct Sealed {
     pub compacted: usize,
     /// Buckets that left retention.
     pub dropped: usize,
+    /// Buckets that changed, those included.
+    pub buckets: usize,
     pub counts: Counts,
 }
 
@@ -46,7 +48,7 @@ pub async fn seal(history: &History, plan: &WorkPlan) -> Result<Sealed> {
     for _ in 0..ATTEMPTS {
         let snapshot = history.create().await?;
         if snapshot.backfill >= plan.backfill {
-            return Ok(Sealed { version: snapshot.version, added: 0, removed: 0, compacted: 0, dropped: 0, counts });
+            return Ok(Sealed { version: snapshot.version, added: 0, removed: 0, compacted: 0, dropped: 0, buckets: 0, counts });
         }
         if snapshot.backfill + 1 != plan.backfill {
             return Err(Error::invalid(format!(
@@ -63,6 +65,7 @@ pub async fn seal(history: &History, plan: &WorkPlan) -> Result<Sealed> {
             removed: changes.remove.len(),
             compacted: changes.compacted,
             dropped: changes.dropped,
+            buckets: changes.buckets(),
             counts: counts.clone(),
         };
         let commit = Commit {
@@ -108,6 +111,12 @@ struct Changes {
     dropped: usize,
 }
 
+impl Changes {
+    fn buckets(&self) -> usize {
+        self.add.iter().map(|f| &f.bucket).chain(self.remove.iter().map(|f| &f.bucket)).collect::<BTreeSet<_>>().len()
+    }
+}
+
 async fn changes(history: &History, snapshot: &Snapshot, plan: &WorkPlan, manifests: &[TaskManifest]) -> Result<Changes> {
     let mut buckets: BTreeMap<String, (Vec<HistoryFile>, Vec<NewFile>)> = BTreeMap::new();
     let mut changes = Changes { add: Vec::new(), remove: Vec::new(), compacted: 0, dropped: 0 };
@@ -115,7 +124,7 @@ async fn changes(history: &History, snapshot: &Snapshot, plan: &WorkPlan, manife
     for file in &snapshot.files {
         let restated = match &plan.mode {
             Mode::Incremental => false,
-            Mode::Restate(range) => range.contain(file.times.start),
+            Mode::Restate(buckets) => buckets.contain(file.times.start),
         };
         let outside = plan.drop_before.is_some_and(|before| file.times.end <= before);
         if outside && dropped.last() != Some(&file.bucket.as_str()) {

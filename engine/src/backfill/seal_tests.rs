@@ -57,7 +57,7 @@ async fn restating_a_range_replaces_its_buckets_and_no_others() {
     let first: Vec<Event> = (0..6).map(|day| event("u", day * DAY + 5, day)).collect();
     fold(&history, 1, Mode::Incremental, &[first.clone()]).await;
     let corrected = vec![event("u", 2 * DAY + 7, 70)];
-    let range = Mode::Restate(Buckets::Between { from: 2 * DAY, to: 4 * DAY });
+    let range = Mode::Restate(Buckets::Spans(vec![2 * DAY..4 * DAY]));
     let sealed = fold(&history, 2, range, &[corrected.clone()]).await;
     assert_eq!((sealed.added, sealed.removed), (1, 2));
     let mut expected: Vec<Event> = numbered(1, &first);

@@ -185,7 +185,7 @@ async fn a_restatement_makes_base_anew_and_takes_away_what_history_lost() {
     let wanted = demands(1, vec![demand(4)]);
     fold(&history, 1, Mode::Incremental, &[vec![event("u", 1, 1), event("u", DAY, 2)]]).await;
     update(&history, &wanted).await.unwrap();
-    fold(&history, 2, Mode::Restate(Buckets::Between { from: 0, to: DAY }), &[vec![event("u", 3, 3)]]).await;
+    fold(&history, 2, Mode::Restate(Buckets::Spans(vec![0..DAY])), &[vec![event("u", 3, 3)]]).await;
     let base = load(&history, &update(&history, &wanted).await.unwrap().expect("a manifest")).await;
     let times: Vec<i64> = of_base(&base, "u").1.keys().map(|k| k.0).collect();
     assert_eq!(times, [3, DAY]);

@@ -21,6 +21,8 @@ pub const PARTITION: i32 = 0;
 const HEADER: &str = "letter";
 const VERSION: u32 = 1;
 const READ_BYTES: usize = 1 << 20;
+/// How long a read of letters that are known to be there may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the header says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ pub async fn list(log: &dyn Log, uid: &str, selection: &Selection) -> Result<Vec
     let mut next = selection.offsets.start.max(ends.start);
     let mut letters = Vec::new();
     while next < end && letters.len() < selection.limit {
-        let records = log.read(&topic, Position { partition, offset: next }, READ_BYTES, Duration::ZERO).await?;
+        let records = log.read(&topic, Position { partition, offset: next }, READ_BYTES, PATIENCE).await?;
         let Some(last) = records.last() else { break };
         let after = last.offset + 1;
         for record in records.into_iter().filter(|r| r.offset < end).take(selection.limit - letters.len()) {

@@ -70,6 +70,8 @@ impl History {
             .with_table_name(format!("{}", self.plan.name))
             .with_columns(delta_columns(&self.schema)?)
             .with_partition_columns([BUCKET])
+            // Whoever is second must not commit again: it would replace the table's metadata.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             // Versions that manifests name must stay readable, however old.
             .with_configuration([("delta.enableExpiredLogCleanup", Some("false")), ("delta.dataSkippingNumIndexedCols", Some("13"))])
             .await;

@@ -138,3 +138,11 @@ async fn a_commit_that_died_half_way_is_there_whole_or_not_at_all() {
         assert_eq!((snapshot.version, snapshot.files.len() as u64, snapshot.backfill), (version, version, version));
     }
 }
+
+#[tokio::test]
+async fn racing_creations_make_one_table_with_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(folder.path());
+    let all = futures::future::join_all((0..4).map(|_| history.create())).await;
+    assert!(all.into_iter().all(|s| s.unwrap().version == 0));
+}

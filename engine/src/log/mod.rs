@@ -11,6 +11,7 @@ pub use segment::LocalLog;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -43,7 +44,8 @@ pub struct Ends {
 }
 
 /// A place in a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Position {
     pub partition: i32,
     /// The next offset to read.

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::signal::RunningSignal;
 use super::{Fold, Folded, Progress};
-use crate::backfill::{self, Backfill, Buckets, Mode, Outcome, RawLog, Tables};
+use crate::archive::Archive;
+use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mode, Outcome, RawLog, Tables};
 use crate::base::{self, Demand, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, ErrorKind, Result};
-use crate::history::bucket;
 use crate::lake::Lake;
 use crate::layout;
 use crate::platform::Platform;
@@ -44,7 +45,7 @@ pub async fn fold(
     let mode = match fold {
         Fold::New => Mode::Incremental,
         Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate(Buckets::All),
-        Fold::Restate(buckets) => Mode::Restate(between(&buckets, plan.bucket)?),
+        Fold::Restate(buckets) => Mode::Restate(Buckets::of_names(&buckets, plan.bucket)?),
     };
     let outcome = backfill
         .run(&mode, |at| match at {
@@ -105,24 +106,22 @@ pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Ar
     demands
 }
 
-/// The range that some buckets span; they have to lie side by side, because a restatement replaces a range.
-fn between(names: &[String], bucket: tress_configs::definition::Bucket) -> Result<Buckets> {
-    let mut ranges = names.iter().map(|name| bucket::range_of(name, bucket)).collect::<Result<Vec<_>>>()?;
-    ranges.sort_by_key(|range| range.start);
-    ranges.dedup();
-    if ranges.windows(2).any(|pair| pair[0].end != pair[1].start) {
-        return Err(Error::invalid("restate: the buckets do not lie side by side; restate each range by itself"));
-    }
-    match (ranges.first(), ranges.last()) {
-        (Some(first), Some(last)) => Ok(Buckets::Between { from: first.start, to: last.end }),
-        _ => Ok(Buckets::All),
-    }
-}
-
 fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
     plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
 }
 
-async fn raw_log(_platform: &Platform, _signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
-    Err(Error::internal("not yet"))
+/// The raw log to fold: of an archived topic, after everything that is in the topic now has been archived.
+async fn raw_log(platform: &Platform, signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
+    let plan = &signal.plan;
+    match &plan.source.batch {
+        BatchPlan::Archive => {
+            let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
+            let log = platform.log(connection)?;
+            let id = log.id(topic).await?;
+            let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
+            archive.archive_now().await?;
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+        }
+        BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
+    }
 }

@@ -171,7 +171,7 @@ impl Inner {
             };
         }
         let digest = Plan::Signal(SignalPlan::clone(&plan)).digest();
-        let signal = Arc::new(RunningSignal::start(&self.platform, plan, uid.to_owned(), &self.settings.state).await?);
+        let signal = RunningSignal::start(&self.platform, plan, uid.to_owned(), &self.settings.state).await?;
         running.signals.insert(uid.to_owned(), Arc::clone(&signal));
         running.state.signals.insert(uid.to_owned(), LiveSignal { digest, source_hash: source_hash.to_owned() });
         Ok(signal)

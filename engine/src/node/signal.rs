@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::SignalPlan;
 
+use super::metered::{self, Metered};
 use crate::base::Residence;
 use crate::error::Result;
 use crate::history::History;
@@ -57,7 +58,7 @@ impl RunningSignal {
     ///
     /// # Errors
     /// As [`prepare::signal`]; `Corrupt` when what is kept is damaged.
-    pub async fn start(platform: &Platform, plan: Arc<SignalPlan>, uid: String, scratch: &Path) -> Result<Self> {
+    pub async fn start(platform: &Platform, plan: Arc<SignalPlan>, uid: String, scratch: &Path) -> Result<Arc<Self>> {
         let revision = prepare::signal(platform, &plan, &uid).await?;
         let history = History::new(platform.lake().clone(), &uid, Arc::clone(&plan));
         let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(scratch.join("spill").join(&uid)) };
@@ -66,9 +67,11 @@ impl RunningSignal {
         let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(&uid))));
         bases.refresh().await?;
 
+        let metrics = platform.metrics().signal(&plan.name);
         let shutdown = CancellationToken::new();
         let failed: Arc<Mutex<Option<String>>> = Arc::default();
-        let follower = Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log())));
+        let follower =
+            Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
         let mut tasks = JoinSet::new();
         for shard in 0..store.shards().len() {
             let (follower, shutdown, failed) = (Arc::clone(&follower), shutdown.clone(), Arc::clone(&failed));
@@ -93,7 +96,11 @@ impl RunningSignal {
             }
         });
         let log = platform.log(&plan.source.stream.connection)?;
-        Ok(Self { uid, plan, revision, store, follower, bases, stream, log, failed, tasks: tokio::sync::Mutex::new(tasks), shutdown })
+        let tasks = tokio::sync::Mutex::new(tasks);
+        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, log, failed, tasks, shutdown });
+        let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
+        signal.tasks.lock().await.spawn(gauges);
+        Ok(signal)
     }
 
     /// Why this signal does not go on; `None` = it does.
@@ -154,7 +161,11 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 
 fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &Revision, lookups: Vec<Arc<ReloadingLookup>>) -> Result<Stream> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
-    let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?;
+    let transform = Metered {
+        inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
+        metrics: platform.metrics().signal(&plan.name),
+        enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
+    };
     let source = Source {
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),

@@ -1,5 +1,6 @@
 mod alone;
 mod enrichment;
+mod written;
 
 use std::sync::Arc;
 
@@ -141,6 +142,9 @@ fn a_plan_that_cannot_run_is_refused_with_the_reason() {
     let mut plan = ratings();
     plan.source.filter = Some(expression("kind", Scalar::Bool));
     assert!(refusal(plan).contains("the plan states bool, but its type here is"));
+    let mut plan = ratings();
+    plan.event.time.field = "rating".into();
+    assert_eq!(refusal(plan), "field rating: it is Float32, which cannot be a time in a unit; compile the definition again");
     let mut plan = orders();
     let ExecutorPlan::Builtin { name, .. } = &mut plan.executor else { unreachable!() };
     *name = "explod".into();

@@ -11,6 +11,7 @@ use tress_configs::{Plan, SignalPlan};
 
 pub use revision::{Position as StartPosition, Revision, VERSION};
 
+use crate::archive::RawTable;
 use crate::decode::Decoder;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
@@ -151,7 +152,11 @@ async fn start(platform: &Platform, plan: &SignalPlan, log: &Arc<dyn Log>) -> Re
     if plan.source.batch != BatchPlan::Archive {
         return Ok(earliest);
     }
-    Ok(earliest)
+    let connection = &plan.source.stream.connection;
+    let raw = RawTable::new(platform.lake().clone(), connection, topic, &log.id(topic).await?.topic);
+    let Some(snapshot) = raw.snapshot(None).await? else { return Ok(earliest) };
+    let archived = |partition: i32| snapshot.cut.iter().find(|p| p.partition == partition).map_or(0, |p| p.offset);
+    Ok(earliest.into_iter().map(|p| Position { offset: p.offset.max(archived(p.partition)), ..p }).collect())
 }
 
 /// Puts a file unless it is there; what is there stays.

@@ -1,14 +1,14 @@
 //! The service over gRPC: translates, asks the reader, translates back.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::Histogram;
 use tonic::{Request, Response, Status};
 
 use super::proto;
 use super::proto::sequence_service_server::SequenceService;
-use super::reader::Reader;
+use super::reader::{Reader, within};
 use super::refusal::Refusal;
 use super::wire;
 use crate::metrics::{Call, Metrics, Protocol};
@@ -17,16 +17,24 @@ use crate::metrics::{Call, Metrics, Protocol};
 #[derive(Debug)]
 pub struct Grpc {
     reader: Arc<Reader>,
+    timeout: Duration,
     get: Histogram,
     batch: Histogram,
     describe: Histogram,
 }
 
 impl Grpc {
-    pub fn new(reader: Arc<Reader>) -> Self {
+    /// `timeout`: the longest that a call may take; a caller's own deadline may be shorter.
+    pub fn new(reader: Arc<Reader>, timeout: Duration) -> Self {
         let call = |metrics: &Metrics, call| metrics.call(Protocol::Grpc, call);
         let metrics = reader.metrics.clone();
-        Self { reader, get: call(&metrics, Call::Get), batch: call(&metrics, Call::Batch), describe: call(&metrics, Call::Describe) }
+        Self {
+            timeout,
+            get: call(&metrics, Call::Get),
+            batch: call(&metrics, Call::Batch),
+            describe: call(&metrics, Call::Describe),
+            reader,
+        }
     }
 }
 
@@ -36,7 +44,7 @@ impl SequenceService for Grpc {
         let start = Instant::now();
         let proto::GetSequenceRequest { feature, entity, read } = request.into_inner();
         let (wanted, encoding) = wire::wanted(read)?;
-        let outcome = self.reader.get(&feature, &wire::ask(entity)?, &wanted).await?;
+        let outcome = within(self.timeout, self.reader.get(&feature, &wire::ask(entity)?, &wanted)).await?;
         let reply = wire::sequence(&outcome, encoding).map_err(Refusal::from)?;
         self.get.observe(start.elapsed().as_secs_f64());
         Ok(Response::new(reply))
@@ -50,7 +58,7 @@ impl SequenceService for Grpc {
         let proto::BatchGetSequencesRequest { feature, entities, read } = request.into_inner();
         let (wanted, encoding) = wire::wanted(read)?;
         let asks = entities.into_iter().map(|entity| wire::ask(Some(entity))).collect::<Result<Vec<_>, _>>()?;
-        let outcomes = self.reader.batch(&feature, &asks, &wanted).await?;
+        let outcomes = within(self.timeout, self.reader.batch(&feature, &asks, &wanted)).await?;
         let reply = wire::batch(&outcomes, encoding).map_err(Refusal::from)?;
         self.batch.observe(start.elapsed().as_secs_f64());
         Ok(Response::new(reply))

@@ -1,12 +1,13 @@
 //! Answers requests: route → revision → query → read → profile. Both protocols call it and only translate.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tress_configs::name::QualifiedName;
 
 use super::admission::{Admission, Budget, Permit};
@@ -168,6 +169,12 @@ impl Reader {
     #[must_use]
     pub fn revisions(&self, feature: &QualifiedName) -> Vec<describe::RevisionDescription> {
         describe::revisions(&self.registry, feature, self.routes.current().get(feature).map(|r| &**r))
+    }
+
+    /// Forgets a revision and its counters. Requests that hold it finish.
+    pub fn unload(&self, feature: &QualifiedName, digest: &str) {
+        self.registry.unload(feature, digest);
+        self.metrics.forget_feature(feature, digest);
     }
 
     /// Why this process is not ready for its first requests; `None` when it is: the routes are known, and every revision that answers
@@ -345,6 +352,15 @@ impl View {
     fn circumstances(&self, stood_in: bool) -> Circumstances {
         Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in }
     }
+}
+
+/// What is read within that time; what is not is dropped, and its work stops. A read that panics fails alone: it would take the calls
+/// of its whole connection with it otherwise.
+pub async fn within<T>(time: Duration, read: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let late = |_| Refusal::new(Code::DeadlineExceeded, "", "the read took too long", "ask for less, or again");
+    let alone = AssertUnwindSafe(read).catch_unwind();
+    let panicked = |_| Err(Refusal::from(Error::internal("a read panicked")));
+    tokio::time::timeout(time, alone).await.map_err(late)?.unwrap_or_else(panicked)
 }
 
 fn nothing_live(name: &QualifiedName) -> Refusal {

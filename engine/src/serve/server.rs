@@ -103,7 +103,8 @@ impl Server {
         tracing::info!(grpc = %addresses.grpc, http = %addresses.http, "serving");
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        let mut watching = tokio::spawn(report_health(health, reader.clone(), readiness.clone(), settings.health_interval, stop.clone()));
+        let watched = Watched { stop: stop.clone(), closing: closing.clone(), interval: settings.health_interval };
+        let mut watching = tokio::spawn(report_health(health, reader.clone(), readiness.clone(), watched));
 
         let router = http::router(Http { reader: reader.clone(), readiness, timeout: settings.timeout, draining: stop.clone() });
         let closed = closing.clone();
@@ -112,7 +113,7 @@ impl Server {
                 async move { axum::serve(http, router).with_graceful_shutdown(closed.cancelled_owned()).await.map_err(Error::from) },
             );
 
-        let sequences = SequenceServiceServer::new(Grpc::new(reader))
+        let sequences = SequenceServiceServer::new(Grpc::new(reader, settings.timeout))
             .max_decoding_message_size(settings.max_request_bytes)
             .max_encoding_message_size(settings.max_reply_bytes);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -121,7 +122,6 @@ impl Server {
             .build_v1()
             .map_err(|e| Error::internal(format!("describe the protocol: {e}")))?;
         let serve = tonic::transport::Server::builder()
-            .timeout(settings.timeout)
             .concurrency_limit_per_connection(settings.concurrency_per_connection)
             .max_connection_age(settings.connection_age)
             .tcp_nodelay(true)
@@ -168,30 +168,43 @@ async fn listen(what: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| Error::from(e).while_doing(format!("listen for {what} at {address}")))
 }
 
-/// Tells the health service what the readiness probe tells. Ends when the server goes away, having said so.
-async fn report_health(
-    health: tonic_health::server::HealthReporter,
-    reader: Arc<Reader>,
-    readiness: Arc<Readiness>,
-    interval: Duration,
+/// What a health report goes by.
+struct Watched {
+    /// The server goes away: say so.
     stop: CancellationToken,
-) {
+    /// No call is taken any more: let go of those who watch.
+    closing: CancellationToken,
+    interval: Duration,
+}
+
+/// Tells the health service what the readiness probe tells. Ends when the server goes away, having said so; and then ends the streams
+/// of those who watch, which would keep their connections open for ever.
+async fn report_health(mut health: tonic_health::server::HealthReporter, reader: Arc<Reader>, readiness: Arc<Readiness>, watched: Watched) {
     const SERVICES: [&str; 2] = ["", "tress.v1.SequenceService"];
-    let tell = async |status: ServingStatus| {
-        for service in SERVICES {
-            health.set_service_status(service, status).await;
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+    let ready = async {
+        while readiness.why_not(&reader).is_some() {
+            tokio::time::sleep(watched.interval).await;
         }
     };
-    tell(ServingStatus::NotServing).await;
-    while readiness.why_not(&reader).is_some() {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+    tokio::select! {
+        () = watched.stop.cancelled() => {}
+        () = ready => {
+            for service in SERVICES {
+                health.set_service_status(service, ServingStatus::Serving).await;
+            }
         }
     }
-    tell(ServingStatus::Serving).await;
-    stop.cancelled().await;
-    tell(ServingStatus::NotServing).await;
+    watched.stop.cancelled().await;
+    for service in SERVICES {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+    watched.closing.cancelled().await;
+    for service in SERVICES {
+        health.clear_service_status(service).await;
+    }
 }
 
 fn joined(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {

@@ -53,6 +53,7 @@ impl Bases {
         let plan = self.store.plan();
         let facts = BaseFacts {
             manifest: manifest.number,
+            made_at: manifest.planned_at,
             sealed_through: manifest.newest,
             complete_through: manifest
                 .planned_at

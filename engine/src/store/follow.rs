@@ -8,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::SignalStore;
 use crate::changelog::{Change, Codec};
+use crate::clock::Clock;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
 use crate::log::{Log, Position};
+use crate::metrics::SignalMetrics;
+use crate::rows::Rows;
 
 /// Bytes of the changelog that are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -24,14 +27,16 @@ const BACKOFF: Duration = Duration::from_millis(200);
 pub struct Follower {
     pub store: Arc<SignalStore>,
     pub log: Arc<dyn Log>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: SignalMetrics,
     /// Told the number of each base that is announced.
     pub announced: watch::Sender<u64>,
 }
 
 impl Follower {
     #[must_use]
-    pub fn new(store: Arc<SignalStore>, log: Arc<dyn Log>) -> Self {
-        Self { store, log, announced: watch::Sender::new(0) }
+    pub fn new(store: Arc<SignalStore>, log: Arc<dyn Log>, (clock, metrics): (Arc<dyn Clock>, SignalMetrics)) -> Self {
+        Self { store, log, clock, metrics, announced: watch::Sender::new(0) }
     }
 
     /// Follows one shard until `shutdown`.
@@ -70,7 +75,13 @@ impl Follower {
         let next = record.offset + 1;
         let target = &self.store.shards()[shard];
         match codec.decode(record)? {
-            Change::Rows(rows) => target.append(rows, next)?,
+            Change::Rows(rows) => {
+                let available = Rows::new(rows.clone())?.available_at().iter().max().copied();
+                target.append(rows, next)?;
+                if let Some(available) = available {
+                    self.metrics.applied(self.clock.now_micros().saturating_sub(available));
+                }
+            }
             Change::Heartbeat(heartbeat) => {
                 for published in &heartbeat.positions {
                     self.store.progress().heard(shard, published);

@@ -51,6 +51,13 @@ impl Progress {
         (0..self.shards.len()).map(|shard| self.applied_through(shard)).min().flatten()
     }
 
+    /// All raw records of `partition` before this offset are applied in every shard.
+    #[must_use]
+    pub fn applied_offset(&self, partition: i32) -> i64 {
+        let of_shard = |shard: &Mutex<BTreeMap<i32, Applied>>| shard.lock().get(&partition).map_or(0, |applied| applied.offset);
+        self.shards.iter().map(of_shard).min().unwrap_or(0)
+    }
+
     /// Whether all raw records before `ends` (by partition) are applied in every shard.
     #[must_use]
     pub fn reaches(&self, ends: &[(i32, i64)]) -> bool {

@@ -28,6 +28,8 @@ pub struct SignalStore {
 pub struct BaseFacts {
     /// Number of its manifest.
     pub manifest: u64,
+    /// When its backfill was planned, µs.
+    pub made_at: Option<i64>,
     /// The newest event_time that is sealed, µs.
     pub sealed_through: Option<i64>,
     /// The end of the newest bucket that counts as complete, µs.

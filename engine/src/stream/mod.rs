@@ -9,6 +9,8 @@
 //! A log that is full or does not answer makes the stream wait: it takes nothing in, says why, and goes on by itself.
 
 mod intake;
+#[cfg(test)]
+mod kills;
 mod process;
 mod progress;
 mod publish;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
@@ -10,8 +11,8 @@ use tress_configs::column::{ColumnType, Scalar};
 use tress_configs::definition::{Bucket, OnInvalid, OnMissing, TimeUnit};
 use tress_configs::name::QualifiedName;
 use tress_configs::plan::{
-    AvailableAtPlan, BatchPlan, ColumnPlan, ColumnRead, EnrichmentPlan, EntityPlan, EventPlan, ExecutorPlan, FormatPlan, Origin,
-    SignalRead, SourcePlan, StreamPlan, TableLookupPlan, TimePlan, ViewPlan, field_id,
+    AvailableAtPlan, BatchPlan, ColumnPlan, ColumnRead, EnrichmentPlan, EntityPlan, EventPlan, ExecutorPlan, Expression, FormatPlan,
+    Origin, SignalRead, SourcePlan, StreamPlan, TableLookupPlan, TimePlan, ViewPlan, field_id,
 };
 use tress_configs::{FeaturePlan, SignalPlan};
 use tress_engine::entity::Entity;
@@ -282,7 +283,7 @@ fn signal_plan(
     (versioned, deletes): (bool, bool),
     (retention_ms, enrichments): (Option<i64>, u32),
 ) -> SignalPlan {
-    let delete = tress_configs::plan::Expression { sql: "true".to_owned(), column_type: ColumnType::scalar(Scalar::Bool), nullable: false };
+    let delete = Expression { sql: "true".to_owned(), column_type: ColumnType::scalar(Scalar::Bool), nullable: false };
     SignalPlan {
         version: 1,
         semantics: 1,
@@ -328,15 +329,22 @@ fn column(name: &str, of: &ColumnType, origin: Origin) -> ColumnPlan {
     ColumnPlan { name: name.to_owned(), column_type: of.clone(), nullable: true, field_id: field_id(name), origin }
 }
 
-/// Which of a signal's columns a feature reads, whether under another name, what it must have found, its share.
-type ReadShape = (Vec<usize>, bool, i32, Option<usize>);
+/// Which of a signal's columns a feature reads, whether under another name, what it must have found, its share, and its `where`:
+/// a column that must be at least so much.
+type ReadShape = (Vec<usize>, bool, i32, Option<usize>, Option<(usize, i64)>);
 
 fn signal_read(signal: &SignalWorld) -> impl Strategy<Value = ReadShape> + use<> {
     let columns = signal.plan.columns.len();
     let bits = 1i32 << signal.plan.enrichments.len();
     let required = prop_oneof![3 => Just(0), 1 => 0..bits];
-    (subsequence((0..columns).collect::<Vec<_>>(), 0..=columns).prop_shuffle(), weighted(0.3, Just(())), required, weighted(0.4, 0usize..5))
-        .prop_map(|(columns, renamed, required, length)| (columns, renamed.is_some(), required, length))
+    let number = |c: &usize| matches!(signal.plan.columns[*c].column_type.arrow(), DataType::Int32 | DataType::Int64);
+    let least = match (0..columns).find(number) {
+        Some(column) => weighted(0.5, (Just(column), prop_oneof![Just(-1i64), Just(0), Just(7), Just(8)])).boxed(),
+        None => Just(None).boxed(),
+    };
+    let read = subsequence((0..columns).collect::<Vec<_>>(), 0..=columns).prop_shuffle();
+    (read, weighted(0.3, Just(())), required, weighted(0.4, 0usize..5), least)
+        .prop_map(|(columns, renamed, required, length, least)| (columns, renamed.is_some(), required, length, least))
 }
 
 /// N, window in ms, bits that choose what to deduplicate by, the view and its bits.
@@ -355,7 +363,7 @@ fn feature(
 ) -> (FeaturePlan, oracle::Feature) {
     let mut columns: Vec<ColumnPlan> = Vec::new();
     let mut plans = Vec::new();
-    for (signal, (chosen, renamed, required_found, length)) in signals.iter().zip(reads) {
+    for (signal, (chosen, renamed, required_found, length, least)) in signals.iter().zip(reads) {
         let mut read = Vec::new();
         for index in chosen {
             let source = &signal.plan.columns[*index];
@@ -371,8 +379,12 @@ fn feature(
             digest: String::new(),
             retention_ms: signal.plan.retention_ms,
             columns: read,
-            filter: None,
-            filter_columns: Vec::new(),
+            filter: least.map(|(column, least)| Expression {
+                sql: format!("{} >= {least}", signal.plan.columns[column].name),
+                column_type: ColumnType::scalar(Scalar::Bool),
+                nullable: true,
+            }),
+            filter_columns: least.map(|(column, _)| signal.plan.columns[column].name.clone()).into_iter().collect(),
             required_found: *required_found,
             length: length.map(|l| u32::try_from(l).expect("small")),
         });
@@ -391,8 +403,8 @@ fn feature(
     };
     let oracle_reads = signals
         .iter()
-        .zip(&plans)
-        .map(|(signal, read)| oracle::SignalRead {
+        .zip(plans.iter().zip(reads))
+        .map(|(signal, (read, (.., least)))| oracle::SignalRead {
             columns: columns
                 .iter()
                 .map(|output| {
@@ -400,7 +412,7 @@ fn feature(
                     signal.plan.columns.iter().position(|c| c.name == from.source)
                 })
                 .collect(),
-            at_least: None,
+            at_least: *least,
             required_found: read.required_found,
             length: read.length.map(|l| l as usize),
         })
@@ -431,7 +443,7 @@ fn feature(
 fn question(strings: bool, columns: usize, signals: usize) -> impl Strategy<Value = oracle::Question> {
     // Close to events, and now and then exactly one off.
     let near = || (instant(), -1i64..2).prop_map(|(at, off)| at + off);
-    let as_of = prop_oneof![2 => Just(1_000_000i64), 3 => near(), 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
+    let as_of = prop_oneof![2 => Just(1_000_000i64), 3 => near(), 1 => Just(i64::MAX), 1 => Just(i64::MIN / 2)];
     (
         proptest::sample::select(entities(strings)),
         as_of,
