@@ -25,12 +25,14 @@ pub struct Bases {
     pub residence: Residence,
     /// The last that was loaded: the next shares its runs.
     loaded: Mutex<Option<Arc<Base>>>,
+    /// One load at a time: an announcement and whoever made the base both ask, and an older base must never follow a newer one.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Bases {
     #[must_use]
-    pub const fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
-        Self { store, residence, loaded: Mutex::new(None) }
+    pub fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
+        Self { store, residence, loaded: Mutex::new(None), loading: tokio::sync::Mutex::default() }
     }
 
     /// Shows readers the newest base, if they do not see it yet.
@@ -38,6 +40,7 @@ impl Bases {
     /// # Errors
     /// When the lake does not answer or a file of it is damaged; readers go on with what they have.
     pub async fn refresh(&self) -> Result<()> {
+        let _one_at_a_time = self.loading.lock().await;
         let history = self.store.history();
         let Some(manifest) = Manifest::newest(history).await? else { return Ok(()) };
         if self.store.base().is_some_and(|seen| seen.manifest >= manifest.number) {
