@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod exit;
 mod init;
+mod logging;
 mod output;
 mod planning;
 mod progress;
@@ -25,5 +26,6 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    logging::start();
     exit::code(commands::run(arguments::Arguments::parse()))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use futures::StreamExt;
 
 use crate::definitions::Workspace;
 use crate::exit::Outcome;
@@ -37,6 +38,9 @@ pub struct Arguments {
     only: Option<String>,
 }
 
+/// Tests that run at once: they mostly wait.
+const AT_ONCE: usize = 8;
+
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let workspace = Workspace::load(std::slice::from_ref(&arguments.dir))?;
@@ -50,24 +54,29 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     for note in testing::tables(&arguments.dir, &tables, &workspace)? {
         output::print(&format!("{} {note}\n", style.yellow("note:")))?;
     }
-    let runtime = runtime()?;
+    let chosen = |name: &str| arguments.only.as_ref().is_none_or(|text| name.contains(text.as_str()));
+    let tests: Vec<_> = workspace
+        .tests()
+        .iter()
+        .flat_map(|file| file.item.tests.iter().enumerate().map(move |(index, test)| (file, index, test)))
+        .filter(|(_, _, test)| chosen(&test.name))
+        .collect();
+    let (workspace, folder, tables) = (&workspace, &folder, &tables);
+    let running = tests
+        .iter()
+        .enumerate()
+        .map(|(number, (_, _, test))| async move { testing::run(workspace, test, &folder.path.join(number.to_string()), tables).await });
+    let verdicts: Vec<_> = runtime()?.block_on(futures::stream::iter(running).buffered(AT_ONCE).collect());
     let (mut passed, mut failed) = (0, 0);
-    for file in workspace.tests() {
-        for (index, test) in file.item.tests.iter().enumerate() {
-            if arguments.only.as_ref().is_some_and(|text| !test.name.contains(text.as_str())) {
-                continue;
-            }
-            let state = folder.path.join(format!("state-{passed}-{failed}"));
-            let verdict = runtime.block_on(testing::run(&workspace, test, &state, &tables));
-            if matches!(verdict, Ok(Verdict::Passed)) {
-                passed += 1;
-                output::print(&format!("{} {}\n", style.green("ok"), test.name))?;
-                continue;
-            }
-            failed += 1;
-            let line = file.positions.of(&format!("tests[{index}].name")).map_or_else(String::new, |at| format!(":{}", at.line));
-            output::print(&format!("{} {}{line}: {}\n{}", style.red("FAILED"), file.file, test.name, why(&verdict, style)))?;
+    for ((file, index, test), verdict) in tests.iter().zip(&verdicts) {
+        if matches!(verdict, Ok(Verdict::Passed)) {
+            passed += 1;
+            output::print(&format!("{} {}\n", style.green("ok"), test.name))?;
+            continue;
         }
+        failed += 1;
+        let line = file.positions.of(&format!("tests[{index}].name")).map_or_else(String::new, |at| format!(":{}", at.line));
+        output::print(&format!("{} {}{line}: {}\n{}", style.red("FAILED"), file.file, test.name, why(verdict, style)))?;
     }
     let seconds = began.elapsed().as_secs_f64();
     output::print(&match (passed, failed) {

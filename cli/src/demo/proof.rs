@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 use tress_configs::column::{ColumnType, Scalar};
@@ -131,10 +132,15 @@ fn sequence_of(batch: &RecordBatch, row: usize) -> anyhow::Result<Vec<Value>> {
         batch.schema_ref().fields().iter().zip(batch.columns()).filter_map(|(field, column)| Some((field, column.as_list_opt::<i32>()?)));
     let columns = lists.map(|(field, list)| {
         let values = list.value(row);
-        (arrow::datatypes::Field::new(field.name(), values.data_type().clone(), true), values)
+        // Unpacked vectors: shown as any other list.
+        let values = match values.data_type() {
+            DataType::FixedSizeList(item, _) => arrow::compute::cast(&values, &DataType::List(Arc::clone(item)))?,
+            _ => values,
+        };
+        anyhow::Ok((arrow::datatypes::Field::new(field.name(), values.data_type().clone(), true), values))
     });
-    let (fields, arrays): (Vec<_>, Vec<_>) = columns.unzip();
-    let rows = RecordBatch::try_new(std::sync::Arc::new(arrow::datatypes::Schema::new(fields)), arrays)?;
+    let (fields, arrays): (Vec<_>, Vec<_>) = columns.collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
+    let rows = RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), arrays)?;
     Ok(rows_to_json(&rows)?)
 }
 

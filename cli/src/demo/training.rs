@@ -39,12 +39,12 @@ with pl.Config(tbl_width_chars=110, tbl_rows=4, fmt_table_cell_list_len=3, tbl_h
     print(frame.sort("user_id", "label_time").select("user_id", "label_item", "label_rating", "item_id", "rating", "title").head(4), file=sys.stderr)
 "#;
 
-/// One label for each user: the last movie that was rated, to be told from what came before.
+/// One label for every tenth rating: what was rated, to be told from what came before.
 ///
 /// # Errors
 /// When the dataset cannot be made, or pip cannot fetch the reader.
 pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result<()> {
-    stage.step("A training set: for each user's every tenth rating, the sequence as it was known just before")?;
+    stage.step("A training set: for every tenth rating, the sequence as it was known just before")?;
     let labels = data.work.join("training-labels.parquet");
     let chosen: Vec<Map<String, Value>> = data
         .ratings

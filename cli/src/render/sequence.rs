@@ -25,6 +25,7 @@ fn profile(profile: &Value, rows: usize) -> String {
     let micros = |key: &str| profile[key].as_str().and_then(|t| time::parse(t).ok());
     let as_of = profile["asOf"]["eventTime"].as_str().and_then(|t| time::parse(t).ok());
     parts.push(match (micros("appliedThrough"), as_of) {
+        (Some(applied), Some(as_of)) if applied >= as_of => "everything up to the read is applied".into(),
         (Some(applied), Some(as_of)) => format!("fresh to {} before the read", time::roughly(as_of.saturating_sub(applied))),
         _ => "nothing applied yet".into(),
     });
