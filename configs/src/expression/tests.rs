@@ -349,7 +349,7 @@ fn any_sql() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn what_compiles_is_printed_as_itself_and_runs(sql in any_sql()) {

@@ -84,6 +84,8 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
         }
     };
     let sql = print(&expr).map_err(unprintable)?;
+    // Signs of literals are folded when they are read: - (0) prints as -0, and that as 0.
+    let sql = (0..MAX_REPRINTS).fold(sql, |sql, _| reprinted(&sql, scope).unwrap_or(sql));
     let nullable = coerced.nullable(&scope.schema).map_err(unprintable)?;
     let expression = Expression { sql, column_type, nullable };
     match settled(&expression, scope) {
@@ -94,6 +96,14 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
             "write it another way".to_owned(),
         )),
     }
+}
+
+/// How often an expression is read and printed again until its form settles.
+const MAX_REPRINTS: usize = 2;
+
+fn reprinted(sql: &str, scope: &Scope<'_>) -> Option<String> {
+    let ast = super::syntax::parse(sql).ok()?;
+    plan(&ast, &scope.schema).and_then(|expr| print(&expr)).ok()
 }
 
 /// Whether the printed form prints as itself and has the same type: what the engine relies on.
