@@ -28,5 +28,6 @@ pub enum Command {
     Init(commands::init::Arguments),
     Lint(commands::lint::Arguments),
     Plan(commands::plan::Arguments),
+    Dev(commands::dev::Arguments),
     Completion(commands::completion::Arguments),
 }

@@ -3,11 +3,14 @@
 mod arguments;
 mod commands;
 mod definitions;
+mod dev;
 mod exit;
 mod init;
 mod output;
 mod planning;
 mod render;
+mod say;
+mod session;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! Everything about a set of texts at once: read, compiled, and every issue at its line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compile::{Outcome, Pins, QualifiedObject, compile};
+use crate::compile::{Kind, Outcome, Pins, QualifiedObject, compile_with};
 use crate::definition::Object;
 use crate::issue::Issue;
 use crate::source::{Foreign, Located, parse};
@@ -26,18 +26,20 @@ pub struct Linted {
     pub issues: Vec<Issue>,
 }
 
-/// Reads and compiles all texts together. `pins`: see [`compile`].
+/// Reads and compiles all texts together. `pins`: see [`crate::compile()`].
 #[must_use]
 pub fn lint(texts: &[SourceText<'_>], foreign: Foreign, pins: &Pins) -> Linted {
     let mut linted = Linted::default();
+    let mut unreadable = BTreeSet::new();
     for SourceText { file, text } in texts {
         let parsed = parse(file, text, foreign);
         linted.objects.extend(parsed.objects);
+        unreadable.extend(parsed.broken.into_iter().filter(|o| o.kind == Kind::SignalDefinition).map(|o| o.name));
         linted.tests.extend(parsed.tests);
         linted.issues.extend(parsed.issues);
     }
     let objects: Vec<Object> = linted.objects.iter().map(|o| o.item.clone()).collect();
-    linted.outcome = compile(&objects, pins);
+    linted.outcome = compile_with(&objects, &unreadable, pins);
     let mut places: BTreeMap<QualifiedObject, Vec<&Located<Object>>> = BTreeMap::new();
     for located in &linted.objects {
         places.entry(QualifiedObject::of(&located.item)).or_default().push(located);

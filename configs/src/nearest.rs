@@ -21,6 +21,10 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 #[must_use]
 pub(crate) fn suggest<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
+    let meant = SYNONYMS.iter().find(|(others, _)| others.contains(&name.to_lowercase().as_str())).map(|(_, ours)| *ours);
+    if let Some(ours) = meant.filter(|ours| known.contains(ours)) {
+        return format!("did you mean \"{ours}\"?");
+    }
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None if known.is_empty() => format!("there are no {what} here"),
@@ -28,6 +32,18 @@ pub(crate) fn suggest<'a>(name: &str, what: &str, known: impl IntoIterator<Item 
         None => format!("known {what}: {}", known.join(", ")),
     }
 }
+
+/// What other systems call our types.
+const SYNONYMS: &[(&[&str], &str)] = &[
+    (&["int", "integer", "long", "bigint", "uint64"], "int64"),
+    (&["short", "int16", "smallint", "uint32"], "int32"),
+    (&["float", "real"], "float32"),
+    (&["double", "number", "decimal"], "float64"),
+    (&["text", "str", "varchar", "utf8", "uuid"], "string"),
+    (&["boolean"], "bool"),
+    (&["bytes", "bytea"], "binary"),
+    (&["datetime", "date", "time"], "timestamp"),
+];
 
 /// Case and separators are what people most often mistake.
 fn fold(name: &str) -> String {

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// `Internal` when an array is of no type that a column has.
 pub fn event_ids(parts: &[ArrayRef]) -> Result<Vec<i64>> {
-    hash_rows(parts, |hash| flip(hash))
+    hash_rows(parts, flip)
 }
 
 /// Per row: the hash of the entity, as in [`crate::entity::Entity::hash`].

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub mod completion;
+pub mod dev;
 pub mod init;
 pub mod lint;
 pub mod plan;
@@ -15,6 +16,7 @@ use crate::exit::Outcome;
 pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Init(arguments) => init::run(arguments),
+        Command::Dev(arguments) => dev::run(arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),

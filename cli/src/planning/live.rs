@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tress_configs::Plan;
+use tress_configs::compile::{Kind, QualifiedObject};
+use tress_engine::layout;
 
 use crate::definitions::Workspace;
 use crate::exit::usage;
@@ -33,6 +35,29 @@ pub struct Revision {
     pub plan: Plan,
 }
 
+/// What is needed of `node.json`.
+#[derive(Debug, Deserialize)]
+struct NodeRecord {
+    features: BTreeMap<String, FeatureRecord>,
+    /// By UID.
+    signals: BTreeMap<String, RevisionRecord>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FeatureRecord {
+    #[serde(flatten)]
+    revision: RevisionRecord,
+    /// UIDs.
+    signals: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RevisionRecord {
+    digest: String,
+    source_hash: String,
+}
+
 impl Plans {
     /// Everything that compiles in a workspace.
     pub fn of(workspace: &Workspace) -> Self {
@@ -56,29 +81,34 @@ impl Plans {
         Self::from_file(path)
     }
 
-    /// What runs in a folder; nothing, if nothing ever did.
+    /// What is live in a folder, as its node recorded it; nothing, if nothing ever ran there.
     ///
     /// # Errors
-    /// When the record of it is damaged.
+    /// When a record is damaged.
     pub fn live(dir: &Path) -> anyhow::Result<Self> {
-        let path = file(dir);
-        if !path.exists() {
-            return Ok(Self { version: VERSION, from: format!("nothing: nothing runs in {}", dir.display()), plans: BTreeMap::new() });
+        let state = crate::session::state(dir);
+        let path = state.join("node.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let from = format!("nothing: nothing runs in {}", dir.display());
+                return Ok(Self { version: VERSION, from, plans: BTreeMap::new() });
+            }
+            Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
+        };
+        let node: NodeRecord = serde_json::from_slice(&text).with_context(|| format!("read {}: it is damaged", path.display()))?;
+        let live = node.features.values().flat_map(|f| &f.signals).filter_map(|uid| node.signals.get(uid));
+        let all = live.chain(node.features.values().map(|f| &f.revision));
+        let mut plans = BTreeMap::new();
+        for RevisionRecord { digest, source_hash } in all {
+            let path = state.join("lake").join(layout::plan(digest).as_ref());
+            let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let plan = Plan::from_json(&text).map_err(|e| anyhow::anyhow!("read {}: {e}", path.display()))?;
+            let kind = if plan.as_signal().is_some() { Kind::SignalDefinition } else { Kind::SequenceFeature };
+            let object = QualifiedObject { kind, name: plan.name().clone() };
+            plans.insert(object.to_string(), Revision { source_hash: source_hash.clone(), plan });
         }
-        let plans = Self::from_file(&path)?;
-        Ok(Self { from: format!("what runs in {}", dir.display()), ..plans })
-    }
-
-    /// Records what runs in a folder.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn record(&self, dir: &Path) -> anyhow::Result<()> {
-        let path = file(dir);
-        let next = path.with_extension("json.next");
-        let writing = || format!("write {}", path.display());
-        fs::write(&next, serde_json::to_vec_pretty(self)?).with_context(writing)?;
-        fs::rename(&next, &path).with_context(writing)
+        Ok(Self { version: VERSION, from: format!("what is live in {}", dir.display()), plans })
     }
 
     fn from_file(path: &Path) -> anyhow::Result<Self> {
@@ -90,8 +120,4 @@ impl Plans {
         }
         Ok(Self { from: path.display().to_string(), ..plans })
     }
-}
-
-fn file(dir: &Path) -> PathBuf {
-    dir.join(".tress").join("live.json")
 }

@@ -4,9 +4,13 @@ mod cost;
 pub mod live;
 pub mod text;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 use tress_configs::Plan;
-use tress_configs::compatibility::{Class, classify};
+use tress_configs::SignalPlan;
+use tress_configs::compatibility::{Class, classify_with};
 use tress_configs::plan::{BatchPlan, ColumnPlan};
 
 use crate::definitions::Workspace;
@@ -55,6 +59,9 @@ pub struct Difference {
 
 /// Compares all definitions with what was before.
 pub fn plan(workspace: &Workspace, before: &Plans) -> Vec<Planned> {
+    let plans = workspace.compiled().map(|(_, c)| &c.plan).chain(before.plans.values().map(|r| &r.plan));
+    let signals: BTreeMap<String, Arc<SignalPlan>> =
+        plans.filter_map(|plan| Some((plan.digest(), Arc::new(plan.as_signal()?.clone())))).collect();
     let mut planned: Vec<Planned> = Vec::new();
     for (object, compiled) in workspace.compiled() {
         let object = object.to_string();
@@ -69,7 +76,7 @@ pub fn plan(workspace: &Workspace, before: &Plans) -> Vec<Planned> {
             differences: Vec::new(),
             schema: schema_change(old.map(|old| columns(&old.plan)), columns(&compiled.plan)),
             rebuild: rebuild(&compiled.plan),
-            cost: Some(cost::of(&compiled.plan, workspace)),
+            cost: Some(Cost::of(&compiled.plan, workspace)),
         };
         if let Some(old) = old.filter(|_| unchanged) {
             entry.status = Status::Unchanged;
@@ -77,7 +84,7 @@ pub fn plan(workspace: &Workspace, before: &Plans) -> Vec<Planned> {
             entry.schema = Vec::new();
             entry.rebuild = "nothing".into();
         } else if let Some(old) = old {
-            let change = classify(&old.plan, &compiled.plan);
+            let change = classify_with(&old.plan, &compiled.plan, &|digest| signals.get(digest).cloned());
             entry.class = Some(name(change.class));
             entry.differences =
                 change.differences.into_iter().map(|d| Difference { class: name(d.class), path: d.path, reason: d.reason }).collect();

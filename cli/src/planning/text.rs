@@ -46,7 +46,7 @@ fn one(entry: &Planned, style: Style) -> String {
         text.push_str(&format!("    built anew  {}\n", entry.rebuild));
     }
     if let Some(cost) = entry.cost.as_ref().filter(|_| entry.status != Status::Unchanged) {
-        text.push_str(&format!("    size        {}\n", cost.sentence));
+        text.push_str(&format!("    size        {cost}\n"));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! What people see: colours, tables, values, issues with their source lines.
 
 pub mod issues;
+pub mod rows;
 mod style;
 mod table;
 pub mod value;

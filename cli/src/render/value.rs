@@ -20,11 +20,6 @@ pub fn cell(value: &Value) -> String {
     shortened(&text)
 }
 
-/// Whether a column of such values stands right.
-pub fn is_number(value: &Value) -> bool {
-    value.is_number()
-}
-
 fn vector(items: &[Value]) -> String {
     let first: Vec<String> = items.iter().take(2).map(Value::to_string).collect();
     format!("[{}, … {}]", first.join(", "), items.len())

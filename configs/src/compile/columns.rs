@@ -33,6 +33,7 @@ pub(super) fn columns(
             for (index, name) in names.iter().enumerate() {
                 let at = path::item(at, index);
                 match available.iter().find(|c| c.name == *name) {
+                    None if report.broken.contains(name) => {}
                     None => {
                         let help = suggest(name, "columns", available.iter().map(|c| c.name.as_str()));
                         report.error(at, IssueCode::UnknownReference, format!("there is no column \"{name}\""), help);

@@ -36,8 +36,11 @@ pub(super) fn enrichments(enrichments: &[Enrichment], sight: &[Column], report: 
             None
         });
         let columns: Vec<_> = columns.collect();
-        if let Some(lookup) = table(lookup, &path::member(&at, "lookup"), sight, report) {
-            plans.push(EnrichmentPlan { name: name.clone(), lookup, on_missing: on_missing.unwrap_or(OnMissing::Null), columns });
+        match table(lookup, &path::member(&at, "lookup"), sight, report) {
+            Some(lookup) => {
+                plans.push(EnrichmentPlan { name: name.clone(), lookup, on_missing: on_missing.unwrap_or(OnMissing::Null), columns })
+            }
+            None => report.broken.extend(columns.into_iter().map(|c| c.name)),
         }
     }
     plans
@@ -104,6 +107,9 @@ fn table(lookup: &Lookup, at: &str, sight: &[Column], report: &mut Report) -> Op
             report.error(&at, IssueCode::Duplicate, message, "name each column of the table once");
         }
         let Some(found) = sight.iter().find(|c| c.name == *ours) else {
+            if report.broken.contains(ours) {
+                continue;
+            }
             let help = suggest(ours, "columns", sight.iter().map(|c| c.name.as_str()));
             report.error(&at, IssueCode::UnknownReference, format!("there is no field or derivation \"{ours}\""), help);
             continue;

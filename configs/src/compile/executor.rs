@@ -42,6 +42,9 @@ fn declared(declarative: &Declarative, fields: &[FieldPlan], report: &mut Report
             report.error(path::member(&at, "name"), IssueCode::Duplicate, message, "give the derivation a name of its own");
         }
         let typed = report.expression(&path::member(&at, "expr"), &derived.expr, &scope, Wanted::Value);
+        if typed.is_none() {
+            report.broken.insert(derived.name.clone());
+        }
         if let Some(typed) = typed.filter(|_| fresh) {
             let expr = typed.expression;
             scope.push(Column { name: derived.name.clone(), column_type: expr.column_type.clone(), nullable: expr.nullable });

@@ -19,7 +19,22 @@ pub(super) struct KnownSignal<'a> {
     pub current: Option<Pinned>,
 }
 
-pub(super) type KnownSignals<'a> = BTreeMap<QualifiedName, KnownSignal<'a>>;
+/// All signals that are defined.
+pub(super) struct KnownSignals<'a> {
+    signals: BTreeMap<QualifiedName, KnownSignal<'a>>,
+    /// Those of which nothing but the name could be read.
+    unreadable: &'a BTreeSet<QualifiedName>,
+}
+
+impl<'a> KnownSignals<'a> {
+    pub const fn new(unreadable: &'a BTreeSet<QualifiedName>) -> Self {
+        Self { signals: BTreeMap::new(), unreadable }
+    }
+
+    pub fn insert(&mut self, name: QualifiedName, signal: KnownSignal<'a>) {
+        self.signals.insert(name, signal);
+    }
+}
 
 /// The plan and the source hash.
 pub(super) fn compile(object: &FeatureObject, known: &KnownSignals<'_>, pins: &Pins) -> Result<(FeaturePlan, String), Vec<Issue>> {
@@ -99,7 +114,21 @@ fn resolve<'a>(
     report: &mut Report,
 ) -> Option<&'a Pinned> {
     let at_name = path::member(at, "name");
-    let Some(found) = known.get(signal) else {
+    let invalid = |report: &mut Report| {
+        let message = format!("the signal {signal} does not compile");
+        report.error(
+            path::member(at, "name"),
+            IssueCode::DependencyInvalid,
+            message,
+            "correct the signal; its issues are reported with it",
+        );
+    };
+    let Some(found) = known.signals.get(signal) else {
+        if known.unreadable.contains(signal) {
+            invalid(report);
+            return None;
+        }
+        let known = &known.signals;
         let names: Vec<String> =
             known.keys().map(|k| if k.namespace == signal.namespace { k.name.clone() } else { k.to_string() }).collect();
         let same_name: Vec<_> = known.keys().filter(|k| k.name == signal.name).map(|k| k.namespace.as_str()).collect();
@@ -135,8 +164,7 @@ fn resolve<'a>(
         return None;
     }
     if found.current.is_none() {
-        let message = format!("the signal {signal} does not compile");
-        report.error(at_name, IssueCode::DependencyInvalid, message, "correct the signal; its issues are reported with it");
+        invalid(report);
     }
     found.current.as_ref()
 }

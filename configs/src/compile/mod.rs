@@ -19,7 +19,7 @@ mod signal;
 mod source;
 mod source_hash;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,6 +74,13 @@ pub type Outcome = BTreeMap<QualifiedObject, Result<Compiled, Vec<Issue>>>;
 /// Compiles all `definitions` together. The order they are given in does not matter.
 #[must_use]
 pub fn compile(definitions: &[Object], pins: &Pins) -> Outcome {
+    compile_with(definitions, &BTreeSet::new(), pins)
+}
+
+/// As [`compile`], where `unreadable` signals are known to exist, but not what they are: features that read them need those
+/// corrected, not others.
+#[must_use]
+pub fn compile_with(definitions: &[Object], unreadable: &BTreeSet<QualifiedName>, pins: &Pins) -> Outcome {
     let mut signals: BTreeMap<QualifiedName, Vec<&SignalObject>> = BTreeMap::new();
     let mut features: BTreeMap<QualifiedName, Vec<&FeatureObject>> = BTreeMap::new();
     for object in definitions {
@@ -83,7 +90,7 @@ pub fn compile(definitions: &[Object], pins: &Pins) -> Outcome {
         }
     }
     let mut outcome = Outcome::new();
-    let mut known = BTreeMap::new();
+    let mut known = feature::KnownSignals::new(unreadable);
     for (name, objects) in signals {
         let key = QualifiedObject { kind: Kind::SignalDefinition, name: name.clone() };
         let compiled = once(&objects, |signal| {

@@ -50,7 +50,8 @@ pub(super) fn read(used: &SignalUse, signal: &SignalPlan, at: &str, report: &mut
         let name = rename.iter().flatten().find(|(ours, _)| **ours == column.name).map_or(&column.name, |(_, here)| here);
         if !outputs.insert(name) {
             let message = format!("two columns of this signal are called \"{name}\"");
-            report.error(path::member(&rename_at, &column.name), IssueCode::Duplicate, message, "rename one of them");
+            let renamed = rename.iter().flatten().find(|(_, here)| *here == name).map_or(&column.name, |(ours, _)| ours);
+            report.error(path::member(&rename_at, renamed), IssueCode::Duplicate, message, "rename one of them");
         }
         reads.push(ColumnRead { source: column.name.clone(), output: name.clone() });
         output.push(ColumnPlan {

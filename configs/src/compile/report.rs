@@ -1,5 +1,7 @@
 //! Where the parts of compile put what they find, and the checks that many of them share.
 
+use std::collections::BTreeSet;
+
 use crate::column::ColumnType;
 use crate::expression::{self, Column, Typed, Wanted};
 use crate::issue::{Issue, IssueCode};
@@ -9,6 +11,8 @@ use crate::name::{MAX_NAME, SYSTEM_COLUMNS};
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub issues: Vec<Issue>,
+    /// Columns that are defined by something with an issue of its own: to say that they are not there would mislead.
+    pub broken: BTreeSet<String>,
 }
 
 impl Report {
@@ -67,7 +71,8 @@ impl Report {
         match expression::compile(sql, columns, wanted) {
             Ok(typed) => Some(typed),
             Err(mistakes) => {
-                for mistake in mistakes {
+                let known = |m: &expression::Mistake| m.unknown.as_ref().is_some_and(|name| self.broken.contains(name));
+                for mistake in mistakes.into_iter().filter(|m| !known(m)).collect::<Vec<_>>() {
                     let mut issue = Issue::error(path, mistake.code, mistake.message, mistake.help);
                     issue.within = mistake.at;
                     self.issues.push(issue);

@@ -117,7 +117,7 @@ fn cron(text: &str) -> Result<(), String> {
             step_fits && range_fits
         };
         if !part.split(',').all(one) {
-            return Err(format!("\"{part}\" is not a {name}"));
+            return Err(format!("\"{part}\" is not allowed for the {name}"));
         }
     }
     Ok(())

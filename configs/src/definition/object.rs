@@ -22,7 +22,9 @@ pub enum Object {
 pub struct SignalObject {
     /// Always `tress.dev/v1alpha1`.
     pub api_version: String,
+    /// Its name and namespace.
     pub metadata: Metadata,
+    /// What the signal is, and how it runs.
     pub spec: SignalSpec,
 }
 
@@ -31,7 +33,9 @@ pub struct SignalObject {
 pub struct FeatureObject {
     /// Always `tress.dev/v1alpha1`.
     pub api_version: String,
+    /// Its name and namespace.
     pub metadata: Metadata,
+    /// What the feature is, and how it runs.
     pub spec: FeatureSpec,
 }
 

@@ -64,11 +64,13 @@ pub struct Mistake {
     pub code: IssueCode,
     pub message: String,
     pub help: String,
+    /// The column that is not there.
+    pub unknown: Option<String>,
 }
 
 impl Mistake {
     fn new(at: Option<Position>, code: IssueCode, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { at, code, message: message.into(), help: help.into() }
+        Self { at, code, message: message.into(), help: help.into(), unknown: None }
     }
 }
 

@@ -121,6 +121,9 @@ impl Check<'_> {
                     self.refuse(expr, "this interval is not allowed", "write it as INTERVAL '1 day'");
                 }
             }
+            Expr::Substring { substring_from: None, substring_for: None, .. } => {
+                self.refuse(expr, "the start is missing", "call it as substr(text, start) or substr(text, start, length)");
+            }
             Expr::InList { list, .. } if list.is_empty() => self.refuse(expr, "the list of IN is empty", "give at least one value"),
             Expr::BinaryOp { .. }
             | Expr::UnaryOp { .. }
@@ -162,7 +165,8 @@ impl Check<'_> {
             _ => suggest(&ident.value, "columns", names),
         };
         let message = format!("there is no column \"{}\"", ident.value);
-        self.mistakes.push(Mistake::new(place::from_span(ident.span), IssueCode::UnknownColumn, message, help));
+        let mistake = Mistake::new(place::from_span(ident.span), IssueCode::UnknownColumn, message, help);
+        self.mistakes.push(Mistake { unknown: Some(ident.value.clone()), ..mistake });
     }
 
     fn compound(&mut self, parts: &[Ident]) {

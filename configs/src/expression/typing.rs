@@ -212,8 +212,22 @@ pub(super) fn message(error: &DataFusionError) -> String {
     }
     let text = text.split("No function matches").next().unwrap_or(text).split("\nThis issue").next().unwrap_or(text);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.trim_end_matches(['.', ' ']).chars().take(300).collect()
+    let ours = ARROW_NAMES.iter().fold(line, |line, (theirs, ours)| line.replace(theirs, ours));
+    ours.trim_end_matches(['.', ' ']).chars().take(300).collect()
 }
+
+/// Arrow's names of types in messages, and ours.
+const ARROW_NAMES: &[(&str, &str)] = &[
+    ("Timestamp(µs, \"UTC\")", "timestamp"),
+    ("Timestamp(Microsecond, Some(\"UTC\"))", "timestamp"),
+    ("Boolean", "bool"),
+    ("Int32", "int32"),
+    ("Int64", "int64"),
+    ("Float32", "float32"),
+    ("Float64", "float64"),
+    ("Utf8", "string"),
+    ("Date32", "date"),
+];
 
 fn help(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();

@@ -9,8 +9,10 @@ use serde_json::Value;
 pub use positions::Positions;
 pub use yaml::{MAX_DEPTH, MAX_DOCUMENTS, MAX_TEXT};
 
+use crate::compile::{Kind, QualifiedObject};
 use crate::definition::{API_VERSION, Object};
 use crate::issue::{Issue, IssueCode, Position};
+use crate::name::QualifiedName;
 use crate::nearest::{nearest, suggest};
 use crate::structure;
 use crate::test_file::{self, TestFile};
@@ -29,6 +31,8 @@ pub enum Foreign {
 pub struct Parsed {
     /// Objects of a sound shape, in the order of the text.
     pub objects: Vec<Located<Object>>,
+    /// Objects that have a kind and a name, and a shape that is not sound.
+    pub broken: Vec<QualifiedObject>,
     /// Documents with `tests:`.
     pub tests: Vec<Located<TestFile>>,
     /// Everything that is wrong, placed.
@@ -69,7 +73,7 @@ pub fn parse(file: &str, text: &str, foreign: Foreign) -> Parsed {
         let name = match &read {
             Read::Nothing => String::new(),
             Read::Tests(_) => "tests".to_owned(),
-            Read::Object(_, name) => name.clone(),
+            Read::Object(_, name) => name.to_string(),
         };
         for mut issue in issues {
             issue.object.clone_from(&name);
@@ -82,6 +86,7 @@ pub fn parse(file: &str, text: &str, foreign: Foreign) -> Parsed {
         let positions = document.positions;
         match read {
             Read::Object(Some(item), _) => parsed.objects.push(Located { item: *item, file: file.to_owned(), positions }),
+            Read::Object(None, name) => parsed.broken.push(name),
             Read::Tests(Some(item)) => parsed.tests.push(Located { item, file: file.to_owned(), positions }),
             _ => {}
         }
@@ -97,7 +102,7 @@ pub fn parse(file: &str, text: &str, foreign: Foreign) -> Parsed {
 /// What one document is. `None` = it is broken, and the issues say why.
 enum Read {
     Nothing,
-    Object(Option<Box<Object>>, String),
+    Object(Option<Box<Object>>, QualifiedObject),
     Tests(Option<TestFile>),
 }
 
@@ -167,14 +172,17 @@ fn read(value: Value, foreign: Foreign, issues: &mut Vec<Issue>) -> Read {
     Read::Object(object.filter(|_| sound), name)
 }
 
-/// `Kind/namespace/name`, as far as it is there.
-fn object_name(value: &Value, kind: &str) -> String {
+/// What the object is called, as far as it says so.
+fn object_name(value: &Value, kind: &str) -> QualifiedObject {
     let metadata = |key: &str, absent: &str| {
         let found = value.get("metadata").and_then(|m| m.get(key)).and_then(Value::as_str);
         found.unwrap_or(absent).chars().take(63).collect::<String>()
     };
-    let kind = nearest(kind, KINDS.iter().copied()).unwrap_or(kind);
-    format!("{kind}/{}/{}", metadata("namespace", "default"), metadata("name", ""))
+    let kind = match nearest(kind, KINDS.iter().copied()) {
+        Some("SequenceFeature") => Kind::SequenceFeature,
+        _ => Kind::SignalDefinition,
+    };
+    QualifiedObject { kind, name: QualifiedName::new(metadata("namespace", "default"), metadata("name", "")) }
 }
 
 const HEADER: &str = "begin with apiVersion: tress.dev/v1alpha1 and kind: SignalDefinition or SequenceFeature";

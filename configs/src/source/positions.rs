@@ -75,7 +75,7 @@ impl Positions {
         issue.file = Some(file.to_owned());
         issue.position = match (issue.within, issue.code) {
             (Some(within), _) => self.within(&issue.path, within),
-            (None, IssueCode::UnknownField) => self.of_key(&issue.path),
+            (None, IssueCode::UnknownField | IssueCode::MissingField) => self.of_key(&issue.path),
             (None, _) => self.of(&issue.path),
         };
     }

@@ -41,7 +41,7 @@ pub(super) fn documents(text: &str) -> (Vec<Document>, Option<Issue>) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let issue = at(position(*error.marker()), IssueCode::Syntax, format!("this is not YAML: {}", error.info()), "");
+                let issue = at(position(*error.marker()), IssueCode::Syntax, format!("this is not YAML: {}", error.info()), SYNTAX_HELP);
                 return (reader.documents, Some(issue));
             }
         };
@@ -224,6 +224,9 @@ impl Reader<'_> {
         line.get(at..)
     }
 }
+
+const SYNTAX_HELP: &str =
+    "look for a bracket or quote that is not closed, a missing space after a colon, or wrong indentation, here or above";
 
 fn position(marker: Marker) -> Position {
     Position { line: marker.line().max(1), column: marker.col() + 1 }

@@ -26,6 +26,10 @@ impl<'a> Walk<'a> {
         let wanted = schema.get("type").map(types).unwrap_or_default();
         let fits = wanted.is_empty() || wanted.iter().any(|t| is(t, value));
         match value {
+            _ if !fits && is_duration(schema) => {
+                let message = format!("{} stands where a duration is needed", described(value));
+                self.add(path.to_owned(), IssueCode::InvalidDuration, message, DURATION_HELP);
+            }
             _ if !fits => self.wrong_type(&wanted, value, path),
             Value::Object(map) => self.object(schema, map, path),
             Value::Array(items) => self.list(schema, items, path),
@@ -88,14 +92,10 @@ impl<'a> Walk<'a> {
     }
 
     fn text(&mut self, schema: &Value, text: &str, path: &str) {
-        if schema.get("pattern").and_then(Value::as_str) == Some(duration::PATTERN) {
+        if is_duration(schema) {
             if let Err(message) = Duration::parse(&shown(text)) {
-                self.add(
-                    path.to_owned(),
-                    IssueCode::InvalidDuration,
-                    message,
-                    "write a whole number and one of ms, s, m, h, d, such as 30m",
-                );
+                let message = message.split(": ").next().unwrap_or(&message).to_owned();
+                self.add(path.to_owned(), IssueCode::InvalidDuration, message, DURATION_HELP);
             }
             return;
         }
@@ -172,6 +172,12 @@ impl<'a> Walk<'a> {
         self.issues.push(Issue::error(path, code, message, help));
     }
 }
+
+fn is_duration(schema: &Value) -> bool {
+    schema.get("pattern").and_then(Value::as_str) == Some(duration::PATTERN)
+}
+
+const DURATION_HELP: &str = "write a whole number and one of ms, s, m, h, d, such as 30m";
 
 /// The values of an enum, in either of the two forms that schemars writes.
 fn choices(schema: &Value) -> Option<Vec<&str>> {

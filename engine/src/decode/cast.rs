@@ -27,7 +27,7 @@ pub struct Cast {
 /// Casts strictly; [`super::cell`] has the rules.
 ///
 /// # Errors
-/// `Invalid` when no value of this array's type can be of the declared one.
+/// `Invalid` when no value of this array's type can be of the declared one, or the array has more than 2 GiB.
 pub fn cast(array: &ArrayRef, column_type: &ColumnType) -> Result<Cast> {
     if !readable(array.data_type(), column_type) {
         return Err(Error::invalid(format!("it is {}, which is not a {column_type}", array.data_type())));
@@ -36,6 +36,10 @@ pub fn cast(array: &ArrayRef, column_type: &ColumnType) -> Result<Cast> {
         return Ok(Cast { array, misfits: Vec::new() });
     }
     let plain = without_dictionary(array)?;
+    // Arrow counts the letters of a column in 31 bits.
+    if plain.get_buffer_memory_size() > i32::MAX as usize {
+        return Err(Error::invalid("it has more than 2 GiB in one batch; read fewer rows at once"));
+    }
     let source = Source::new(plain.as_ref())?;
     let mut builder = FieldBuilder::new(column_type, plain.len())?;
     let mut misfits = Vec::new();

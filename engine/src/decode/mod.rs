@@ -32,6 +32,9 @@ use crate::raw::RawBatch;
 /// The largest payload that is read. A greater one is invalid.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
+/// The most bytes that are decoded at once: Arrow counts the letters of a column in 31 bits.
+const MAX_BATCH_BYTES: usize = 1 << 30;
+
 /// Turns records of a topic into raw events.
 #[derive(Debug)]
 pub struct Decoder {
@@ -53,8 +56,11 @@ impl Decoder {
     /// One row a record, in order. What cannot be decoded is null and named in `broken`.
     ///
     /// # Errors
-    /// `Invalid` when a declared type is none of a column. Never for what a record holds.
+    /// `Invalid` when a declared type is none of a column, or the records have more than 1 GiB together. Never for what a record holds.
     pub fn decode_records(&self, partition: i32, records: &[Record]) -> Result<RawBatch> {
+        if records.iter().map(|r| r.payload.len().min(MAX_PAYLOAD_BYTES)).sum::<usize>() > MAX_BATCH_BYTES {
+            return Err(Error::invalid("decode records: they have more than 1 GiB together; give fewer at once"));
+        }
         let (fields, broken) = self.json.decode(records.iter().map(|r| r.payload.as_ref()), MAX_PAYLOAD_BYTES)?;
         Ok(RawBatch {
             fields,

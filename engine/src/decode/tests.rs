@@ -162,6 +162,15 @@ fn what_is_no_single_object_is_unreadable() {
 }
 
 #[test]
+fn more_than_arrow_can_count_is_refused_and_not_a_panic() {
+    let mut record = records(&["{}"]).remove(0);
+    record.payload = vec![b' '; MAX_PAYLOAD_BYTES].into();
+    // Payloads are shared: this takes one of them in memory.
+    let error = Decoder::new(&ratings()).unwrap().decode_records(0, &vec![record; 1025]).unwrap_err();
+    assert_eq!(error.to_string(), "decode records: they have more than 1 GiB together; give fewer at once");
+}
+
+#[test]
 fn avro_is_refused_by_name() {
     let mut plan = ratings();
     plan.source.stream.format = tress_configs::plan::FormatPlan::Avro { subject: "s".into(), version: None };

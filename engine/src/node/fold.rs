@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::signal::RunningSignal;
 use super::{Fold, Folded, Progress};
-use crate::backfill::{self, Backfill, Buckets, Mode, Outcome, RawLog, Tables};
+use crate::archive::Archive;
+use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mode, Outcome, RawLog, Tables};
 use crate::base::{self, Demand, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, ErrorKind, Result};
@@ -108,6 +110,18 @@ fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lak
     plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
 }
 
-async fn raw_log(_platform: &Platform, _signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
-    Err(Error::internal("not yet"))
+/// The raw log to fold: of an archived topic, after everything that is in the topic now has been archived.
+async fn raw_log(platform: &Platform, signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
+    let plan = &signal.plan;
+    match &plan.source.batch {
+        BatchPlan::Archive => {
+            let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
+            let log = platform.log(connection)?;
+            let id = log.id(topic).await?;
+            let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
+            archive.archive_now().await?;
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+        }
+        BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
+    }
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tress_configs::name::QualifiedName;
 use tress_configs::compile::Outcome;
+use tress_configs::name::QualifiedName;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -70,7 +70,8 @@ impl RunningSignal {
         let metrics = platform.metrics().signal(&plan.name);
         let shutdown = CancellationToken::new();
         let failed: Arc<Mutex<Option<String>>> = Arc::default();
-        let follower = Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
+        let follower =
+            Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
         let mut tasks = JoinSet::new();
         for shard in 0..store.shards().len() {
             let (follower, shutdown, failed) = (Arc::clone(&follower), shutdown.clone(), Arc::clone(&failed));

@@ -49,64 +49,69 @@ struct Outline {
     yielded_nothing: usize,
 }
 
-/// The rows of all events but those put aside, in the order of events and ordinals.
-pub(super) fn assemble(
-    layout: &Layout,
-    raw: &RawBatch,
-    events: &Events,
-    records: &Records,
-    dead: &[bool],
-    backfill: i32,
-) -> Result<Assembled> {
-    let outline = outline(layout, events, records, dead);
-    let rows = outline.event.len();
-    let event = UInt32Array::from(outline.event.clone());
-    let record = UInt32Array::from(outline.record.clone());
-    // Signal columns of a tombstone are null: where there is no record, there is no event to take from either.
-    let recorded: UInt32Array = outline.event.iter().zip(&outline.record).map(|(event, record)| record.map(|_| *event)).collect();
-
-    let ids = identity(layout, events)?;
-    let hashes = identity::raw_hashes(events.fields.columns())?;
-    let entity = events.fields.column(layout.entity.index);
-    let entity_hashes = identity::entity_hashes(entity)?;
-    let row: UInt32Array = outline.event.iter().map(|e| events.row[*e as usize]).collect();
-    let of_event = |values: &[i64]| -> Vec<i64> { outline.event.iter().map(|e| values[*e as usize]).collect() };
-
-    let mut columns: Vec<ArrayRef> = vec![
-        take(entity, &event, None)?,
-        Arc::new(Int64Array::from(of_event(&entity_hashes))),
-        Arc::new(Events::timestamps(of_event(events.event_time.values()))),
-        Arc::new(Int64Array::from(of_event(&ids))),
-        Arc::new(Int32Array::from(outline.ordinal)),
-        Arc::new(Int64Array::from(of_event(events.version.values()))),
-        Arc::new(outline.event.iter().map(|e| hashes[*e as usize]).collect::<Vec<i32>>().into_iter().collect::<Int32Array>()),
-        Arc::new(Events::timestamps(of_event(events.available_at.values()))),
-        Arc::new(BooleanArray::from_iter(outline.record.iter().map(|r| Some(r.is_none())))),
-        Arc::new(Int32Array::from_iter_values(outline.record.iter().map(|r| r.map_or(0, |r| records.found[r as usize])))),
-        take(&raw.partition, &row, None)?,
-        take(&raw.offset, &row, None)?,
-        Arc::new(Int32Array::from_value(backfill, rows)),
-    ];
-    for place in &layout.columns {
-        columns.push(match place {
-            Place::Raw(index) => gather(events.fields.column(*index), &recorded)?,
-            Place::Executor(index) => gather(records.own.column(*index), &record)?,
-            Place::Enrichment { enrichment, column } => gather(&records.enriched[*enrichment][*column], &record)?,
-        });
-    }
-    let rows = RecordBatch::try_new(layout.schema.clone(), columns)?;
-    Ok(Assembled { rows, event: outline.event, yielded_nothing: outline.yielded_nothing })
+/// All that rows are assembled from.
+pub(super) struct Assembly<'a> {
+    pub layout: &'a Layout,
+    pub raw: &'a RawBatch,
+    pub events: &'a Events,
+    pub records: &'a Records,
+    pub backfill: i32,
 }
 
-fn outline(layout: &Layout, events: &Events, records: &Records, dead: &[bool]) -> Outline {
+impl Assembly<'_> {
+    /// The rows of all events but those put aside (`dead`, per event), in the order of events and ordinals.
+    pub(super) fn rows(&self, dead: &[bool]) -> Result<Assembled> {
+        let Self { layout, raw, events, records, backfill } = *self;
+        let outline = outline(layout, records, dead);
+        let rows = outline.event.len();
+        let event = UInt32Array::from(outline.event.clone());
+        let record = UInt32Array::from(outline.record.clone());
+        // Signal columns of a tombstone are null: where there is no record, there is no event to take from either.
+        let recorded: UInt32Array = outline.event.iter().zip(&outline.record).map(|(event, record)| record.map(|_| *event)).collect();
+
+        let ids = identity(layout, events)?;
+        let hashes = identity::raw_hashes(events.fields.columns())?;
+        let entity = events.fields.column(layout.entity.index);
+        let entity_hashes = identity::entity_hashes(entity)?;
+        let row: UInt32Array = outline.event.iter().map(|e| events.row[*e as usize]).collect();
+        let of_event = |values: &[i64]| -> Vec<i64> { outline.event.iter().map(|e| values[*e as usize]).collect() };
+
+        let mut columns: Vec<ArrayRef> = vec![
+            take(entity, &event, None)?,
+            Arc::new(Int64Array::from(of_event(&entity_hashes))),
+            Arc::new(Events::timestamps(of_event(events.event_time.values()))),
+            Arc::new(Int64Array::from(of_event(&ids))),
+            Arc::new(Int32Array::from(outline.ordinal)),
+            Arc::new(Int64Array::from(of_event(events.version.values()))),
+            Arc::new(outline.event.iter().map(|e| hashes[*e as usize]).collect::<Vec<i32>>().into_iter().collect::<Int32Array>()),
+            Arc::new(Events::timestamps(of_event(events.available_at.values()))),
+            Arc::new(BooleanArray::from_iter(outline.record.iter().map(|r| Some(r.is_none())))),
+            Arc::new(Int32Array::from_iter_values(outline.record.iter().map(|r| r.map_or(0, |r| records.found[r as usize])))),
+            take(&raw.partition, &row, None)?,
+            take(&raw.offset, &row, None)?,
+            Arc::new(Int32Array::from_value(backfill, rows)),
+        ];
+        for place in &layout.columns {
+            columns.push(match place {
+                Place::Raw(index) => gather(events.fields.column(*index), &recorded)?,
+                Place::Executor(index) => gather(records.own.column(*index), &record)?,
+                Place::Enrichment { enrichment, column } => gather(&records.enriched[*enrichment][*column], &record)?,
+            });
+        }
+        let rows = RecordBatch::try_new(layout.schema.clone(), columns)?;
+        Ok(Assembled { rows, event: outline.event, yielded_nothing: outline.yielded_nothing })
+    }
+}
+
+fn outline(layout: &Layout, records: &Records, dead: &[bool]) -> Outline {
     let mut outline = Outline::default();
     let mut next = 0;
-    for event in 0..events.len() {
+    for (event, dead) in dead.iter().enumerate() {
         let start = next;
         while records.event.get(next).is_some_and(|e| *e as usize == event) {
             next += 1;
         }
-        if dead[event] {
+        if *dead {
             continue;
         }
         for (ordinal, record) in (start..next).enumerate() {

@@ -20,7 +20,7 @@ use arrow::buffer::BooleanBuffer;
 use tress_configs::SignalPlan;
 use tress_configs::definition::OnInvalid;
 
-use self::assemble::{Records, assemble};
+use self::assemble::{Assembly, Records};
 use self::enrich::Enricher;
 use self::events::Events;
 use self::layout::Layout;
@@ -100,14 +100,15 @@ impl Pipeline {
         let events = Events::new(&self.layout, raw, &ours, &mut verdicts)?;
         let mut dead = vec![false; events.len()];
         let records = self.execute(&events, &mut dead, &mut verdicts).await?;
-        let mut assembled = assemble(&self.layout, raw, &events, &records, &dead, backfill)?;
+        let assembly = Assembly { layout: &self.layout, raw, events: &events, records: &records, backfill };
+        let mut assembled = assembly.rows(&dead)?;
         // What is too large is known only now; its raw event is put aside as a whole.
         let too_large = size::rows_above(&assembled.rows, MAX_ROW_BYTES);
         if !too_large.is_empty() {
             for event in too_large.into_iter().filter_map(|row| assembled.event.get(row).copied()) {
                 events.refuse(event as usize, Invalid { reason: Reason::TooLarge, field: String::new() }, &mut dead, &mut verdicts);
             }
-            assembled = assemble(&self.layout, raw, &events, &records, &dead, backfill)?;
+            assembled = assembly.rows(&dead)?;
         }
         let dead = dead_letters(raw, verdicts, &ours);
         if let (OnInvalid::Fail, Some(letter)) = (self.plan.on_invalid, dead.first()) {

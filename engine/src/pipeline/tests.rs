@@ -1,5 +1,6 @@
 mod alone;
 mod enrichment;
+mod written;
 
 use std::sync::Arc;
 

@@ -86,6 +86,14 @@ impl Admission {
     }
 }
 
+impl Admission {
+    /// Bytes that reads of history hold.
+    #[must_use]
+    pub fn history_in_use(&self) -> usize {
+        self.history.whole.saturating_sub(self.history.units.available_permits()) * UNIT
+    }
+}
+
 impl Gate {
     fn new(bytes: usize) -> Self {
         let whole = (bytes / UNIT).min(u32::MAX as usize).min(Semaphore::MAX_PERMITS);

@@ -7,6 +7,9 @@ use std::time::Duration;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,13 +20,18 @@ use tress_configs::name::QualifiedName;
 use tress_configs::plan::{ColumnPlan, ColumnRead, FeaturePlan, Origin, PLAN_VERSION, Plan, SEMANTICS, SignalRead, ViewPlan};
 
 use super::*;
+use crate::changelog::Published;
 use crate::clock::FixedClock;
 use crate::entity::shard_of;
 use crate::error::Result;
 use crate::history::fixture::{self as history, Event, event};
+use crate::history::{Commit, History, NewFile, encode};
+use crate::lake::Lake;
+use crate::layout;
 use crate::metrics::Metrics;
 use crate::rows::col;
-use crate::store::{ServedFeature, SignalStore};
+use crate::run::sort;
+use crate::store::{BaseFacts, Installed, ServedFeature, SignalStore};
 use crate::tail;
 
 pub const FEATURE: &str = "movies/recent";
@@ -36,7 +44,9 @@ pub struct Process {
     pub reader: Arc<Reader>,
     pub clock: Arc<FixedClock>,
     pub store: Arc<SignalStore>,
-    _folder: TempDir,
+    /// What the lake is on: may be made slow.
+    pub disk: Arc<ThrottledStore<InMemory>>,
+    folder: TempDir,
 }
 
 /// A process that listens.
@@ -89,14 +99,18 @@ pub fn events() -> Vec<Event> {
 impl Process {
     pub async fn start(budgets: Budgets) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Arc::new(SignalStore::new(history::history(folder.path()), &tail::Settings { memory: usize::MAX, spill_to: None }));
+        let disk = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let root = url::Url::parse("memory:///lake/").expect("an address");
+        let lake = Lake::new(disk.clone(), root).expect("a lake");
+        let history = History::new(lake, "s1", Arc::new(history::plan()));
+        let store = Arc::new(SignalStore::new(history, &tail::Settings { memory: usize::MAX, spill_to: None }));
         let batch = history::rows(&events());
         let shards = store.plan().shards;
         for (index, shard) in (0..shards).zip(store.shards()) {
             let hashes = batch.column(col::ENTITY_HASH).as_primitive::<Int64Type>();
             let mine: BooleanArray = hashes.values().iter().map(|hash| Some(shard_of(*hash, shards) == index)).collect();
             shard.append(filter_record_batch(&batch, &mine).expect("a filter of its length"), 1).expect("rows");
-            store.progress().heard(index as usize, 0, APPLIED);
+            store.progress().heard(index as usize, &Published { partition: 0, offset: 1, timestamp: Some(APPLIED), at_end_as_of: None });
         }
         let clock = Arc::new(FixedClock::new(NOW));
         let reader = Reader {
@@ -106,7 +120,29 @@ impl Process {
             clock: clock.clone(),
             metrics: Metrics::new(),
         };
-        Self { reader: Arc::new(reader), clock, store, _folder: folder }
+        Self { reader: Arc::new(reader), clock, store, disk, folder }
+    }
+
+    /// Moves all events from the tail into history, where only reads as known at a time find them.
+    pub async fn seal(&self) {
+        // The table's log is on a real disk, because Delta's own threads have no timer; its files are in the store that may be slow.
+        let history = history::history(self.folder.path());
+        let empty = history.create().await.expect("a table");
+        let (bytes, stats) = encode(&sort(history::rows(&events())).expect("rows")).expect("a file").expect("rows");
+        let file = NewFile { path: layout::history_file("1970-01-01", 1, 0), bucket: "1970-01-01".into(), stats };
+        let table = self.store.history().lake().table_store(&layout::history(history.uid()));
+        table.put(&file.path.as_str().into(), bytes.into()).await.expect("written");
+        let commit = Commit { backfill: 1, cut: 1, add: vec![file], at: NOW, ..Commit::default() };
+        history.commit(&empty, commit).await.expect("committed");
+        let snapshot = history.snapshot().await.expect("read").expect("a table");
+        let facts = BaseFacts { manifest: 1, made_at: Some(NOW), sealed_through: snapshot.newest(), complete_through: Some(NOW + 1) };
+        let shards = vec![Vec::new(); self.store.shards().len()];
+        self.store.install(Installed { facts, history: Arc::new(snapshot), shards }, |_, _| true).expect("installed");
+    }
+
+    /// Every read of the lake takes so long from now on.
+    pub fn slow_lake(&self, wait: Duration) {
+        self.disk.config_mut(|config| config.wait_get_per_call = wait);
     }
 
     /// A revision of the feature over this process's store.

@@ -28,7 +28,13 @@ impl Grpc {
     pub fn new(reader: Arc<Reader>, timeout: Duration) -> Self {
         let call = |metrics: &Metrics, call| metrics.call(Protocol::Grpc, call);
         let metrics = reader.metrics.clone();
-        Self { reader, get: call(&metrics, Call::Get), batch: call(&metrics, Call::Batch), describe: call(&metrics, Call::Describe) }
+        Self {
+            timeout,
+            get: call(&metrics, Call::Get),
+            batch: call(&metrics, Call::Batch),
+            describe: call(&metrics, Call::Describe),
+            reader,
+        }
     }
 }
 

@@ -273,6 +273,58 @@ async fn a_read_as_known_earlier_is_answered_from_history_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_read_of_history_that_takes_too_long_is_cut_in_both_protocols_and_harms_no_other() {
+    let process = Process::start(Budgets { history_bytes: 3 << 20, ..Budgets::default() }).await;
+    let live = process.load(plan(&["item", "title"], 5));
+    process.route(Some(&live), None, 1).await;
+    process.seal().await;
+    let running = process.listen(|settings| settings.timeout = Duration::from_millis(500)).await;
+    let client = running.client().await;
+    let known = Wanted { known_by: Some(NOW), ..Wanted::default() };
+    let reply = client.get(FEATURE, &entity(6), &known).await.expect("in time");
+    assert_eq!((reply.profile.available, reply.profile.deep, reply.profile.completeness), (5, true, Completeness::Complete));
+
+    running.process.slow_lake(Duration::from_secs(3_600));
+    let error = client.get(FEATURE, &entity(6), &known).await.expect_err("too late");
+    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("took too long"), "{error}");
+    let (status, body) = running.json("/v1/sequences/movies/recent/u6?available_at=1000000000").await;
+    assert_eq!((status, body["error"]["code"].as_str()), (504, Some("DEADLINE_EXCEEDED")));
+    // Two wait, the third finds no room; reads of memory pass all the same.
+    let (six, five, four) = (entity(6), entity(5), entity(4));
+    let (first, second, third) =
+        tokio::join!(client.get(FEATURE, &six, &known), client.get(FEATURE, &five, &known), client.get(FEATURE, &four, &known));
+    let kinds: Vec<ErrorKind> = [first, second, third].into_iter().map(|r| r.expect_err("refused").kind()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == ErrorKind::Full).count(), 1, "{kinds:?}");
+    client.get(FEATURE, &entity(6), &Wanted::default()).await.expect("memory answers");
+    running.process.slow_lake(Duration::ZERO);
+    client.get(FEATURE, &entity(6), &known).await.expect("what was cut has given back its budget");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_when_a_server_goes_away_is_answered() {
+    let process = Process::start(Budgets::default()).await;
+    let live = process.load(plan(&["item", "title"], 5));
+    process.route(Some(&live), None, 1).await;
+    process.seal().await;
+    let running = process.listen(|_| ()).await;
+    let client = running.client().await;
+    let known = Wanted { known_by: Some(NOW), ..Wanted::default() };
+    client.get(FEATURE, &entity(6), &known).await.expect("a reply");
+    running.process.slow_lake(Duration::from_millis(200));
+    let (six, shutdown) = (entity(6), running.shutdown.clone());
+    let (reply, ()) = tokio::join!(client.get(FEATURE, &six, &known), async {
+        // Until the read waits for the lake.
+        while running.process.reader.admission.history_in_use() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        shutdown.cancel();
+    });
+    assert_eq!(reply.expect("a reply").profile.available, 5);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_stale_source_is_told_and_never_makes_the_process_unready() {
     let running = Running::with_one_revision().await;
     let client = running.client().await;
@@ -419,4 +471,12 @@ async fn an_address_in_use_is_named() {
     let error = Server::bind(settings, running.process.reader.clone()).await.expect_err("in use");
     assert!(error.to_string().contains(&running.addresses.grpc.to_string()), "{error}");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_read_that_panics_is_an_error_of_that_read() {
+    let panics = async { if true { panic!("a mistake") } else { Ok(()) } };
+    let refusal = super::reader::within(Duration::from_secs(1), panics).await.expect_err("it panicked");
+    assert_eq!(refusal.code, Code::Internal);
+    assert!(!refusal.to_string().contains("a mistake"));
 }

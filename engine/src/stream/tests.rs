@@ -159,28 +159,6 @@ async fn a_second_run_goes_on_where_the_first_was_and_starts_are_only_for_what_i
 }
 
 #[tokio::test]
-async fn killed_anywhere_it_never_committed_what_is_not_published_and_ends_with_every_row() {
-    let bench = Bench::new(2).await;
-    for partition in 0..2 {
-        bench.append(partition, (0..6_000).map(rating)).await;
-    }
-    for round in 0..8 {
-        let stream = bench.stream();
-        let running = tokio::spawn(async move { stream.run(CancellationToken::new()).await });
-        tokio::time::sleep(Duration::from_millis(2 + 7 * round)).await;
-        running.abort();
-        assert!(running.await.is_err_and(|e| e.is_cancelled()));
-        let rows = bench.rows().await;
-        for (partition, offset) in bench.committed().await {
-            let published = rows.range((partition, 0)..(partition, offset)).count() as i64;
-            assert_eq!(published, offset, "round {round}: what is committed is published");
-        }
-    }
-    bench.run_to_the_end().await;
-    assert_eq!(bench.rows().await.len(), 12_000);
-}
-
-#[tokio::test]
 async fn a_full_log_makes_it_wait_and_say_so_and_it_goes_on_when_there_is_room() {
     let bench = Bench::new(1).await;
     bench.append(0, (0..100).map(rating)).await;

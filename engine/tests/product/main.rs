@@ -1,10 +1,13 @@
 //! The properties that define the product, against a naive oracle over all raw event versions.
 
+mod definitions;
+mod identity;
 mod oracle;
 mod parts;
 mod read;
 mod runs;
 mod values;
+mod whole;
 mod world;
 
 use proptest::test_runner::Config;

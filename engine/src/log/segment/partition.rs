@@ -57,6 +57,15 @@ struct Writer {
     dirty: bool,
 }
 
+/// Should writing panic, those who wait are told and the next append starts anew.
+struct Unfinished<'a>(&'a Mutex<Queue>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = Queue::default();
+    }
+}
+
 impl Partition {
     /// Makes a new partition in a new folder.
     pub fn create(path: PathBuf, folder: Arc<Folder>) -> Result<()> {
@@ -171,6 +180,7 @@ impl Partition {
     }
 
     fn write_all_waiting(&self) {
+        let unfinished = Unfinished(&self.queue);
         loop {
             let mut group = Vec::new();
             let mut bytes = 0;
@@ -183,6 +193,7 @@ impl Partition {
                 }
                 if group.is_empty() {
                     queue.busy = false;
+                    std::mem::forget(unfinished);
                     return;
                 }
             }
