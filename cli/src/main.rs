@@ -3,14 +3,19 @@
 mod arguments;
 mod commands;
 mod definitions;
+mod demo;
 mod dev;
 mod exit;
 mod init;
 mod output;
 mod planning;
+mod progress;
 mod render;
 mod say;
 mod session;
+mod tables;
+mod testing;
+mod time;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,17 @@
 //! The commands, a file each.
 
+pub mod backfill;
 pub mod completion;
+pub mod dataset;
+pub mod deadletters;
+pub mod demo;
 pub mod dev;
+pub mod get;
 pub mod init;
 pub mod lint;
 pub mod plan;
+pub mod status;
+pub mod test;
 
 use crate::arguments::{Arguments, Command};
 use crate::exit::Outcome;
@@ -16,9 +23,16 @@ use crate::exit::Outcome;
 pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Init(arguments) => init::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Backfill(arguments) => backfill::run(arguments),
+        Command::Dataset(arguments) => dataset::run(arguments),
+        Command::Deadletters(arguments) => deadletters::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }
