@@ -28,6 +28,12 @@ pub enum Command {
     Init(commands::init::Arguments),
     Lint(commands::lint::Arguments),
     Plan(commands::plan::Arguments),
+    Test(commands::test::Arguments),
     Dev(commands::dev::Arguments),
+    Get(commands::get::Arguments),
+    Status(commands::status::Arguments),
+    Backfill(commands::backfill::Arguments),
+    Dataset(commands::dataset::Arguments),
+    Deadletters(commands::deadletters::Arguments),
     Completion(commands::completion::Arguments),
 }

@@ -8,9 +8,13 @@ mod exit;
 mod init;
 mod output;
 mod planning;
+mod progress;
 mod render;
 mod say;
 mod session;
+mod tables;
+mod testing;
+mod time;
 
 use std::process::ExitCode;
 

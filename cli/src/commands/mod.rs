@@ -1,10 +1,16 @@
 //! The commands, a file each.
 
+pub mod backfill;
 pub mod completion;
+pub mod dataset;
+pub mod deadletters;
 pub mod dev;
+pub mod get;
 pub mod init;
 pub mod lint;
 pub mod plan;
+pub mod status;
+pub mod test;
 
 use crate::arguments::{Arguments, Command};
 use crate::exit::Outcome;
@@ -19,6 +25,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Backfill(arguments) => backfill::run(arguments),
+        Command::Dataset(arguments) => dataset::run(arguments),
+        Command::Deadletters(arguments) => deadletters::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Completion(arguments) => completion::run(&arguments),
     }
 }

@@ -6,17 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tress_configs::compile::{Compiled, Kind, QualifiedObject};
+use tress_configs::compile::{Compiled, QualifiedObject};
 use tress_configs::definition::Object;
 use tress_configs::lint::{Linted, SourceText, lint};
-use tress_configs::name::QualifiedName;
 use tress_configs::source::{Foreign, Located};
 use tress_configs::test_file::TestFile;
 use tress_configs::{Issue, Pins, Plan};
 use tress_engine::node;
 
 use super::files;
-use crate::exit::usage;
 use crate::output;
 use crate::render::{Style, issues};
 
@@ -106,34 +104,5 @@ impl Workspace {
         names.sort();
         names.dedup();
         names
-    }
-
-    /// The definition that a person means by `name` or `namespace/name`.
-    ///
-    /// # Errors
-    /// When there is none, or a bare name stands in more than one namespace.
-    pub fn named(&self, kind: Kind, name: &str) -> anyhow::Result<QualifiedName> {
-        let all: Vec<&QualifiedName> = self.linted.outcome.keys().filter(|o| o.kind == kind).map(|o| &o.name).collect();
-        choose(kind, name, &all)
-    }
-}
-
-/// The one of `all` that a person means by `name` or `namespace/name`.
-///
-/// # Errors
-/// When there is none, or a bare name stands in more than one namespace.
-pub fn choose(kind: Kind, name: &str, all: &[&QualifiedName]) -> anyhow::Result<QualifiedName> {
-    let what = match kind {
-        Kind::SignalDefinition => "signal",
-        Kind::SequenceFeature => "feature",
-    };
-    let fits = |q: &&&QualifiedName| name.split_once('/').map_or(q.name == name, |(ns, n)| q.namespace == ns && q.name == n);
-    let found: Vec<_> = all.iter().filter(fits).collect();
-    let shown = |names: &[&&QualifiedName]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
-    match found.as_slice() {
-        [one] => Ok((**one).clone()),
-        [] if all.is_empty() => Err(usage(format!("there is no {what} \"{name}\": there is none at all"))),
-        [] => Err(usage(format!("there is no {what} \"{name}\"; there are {}", shown(&all.iter().collect::<Vec<_>>())))),
-        many => Err(usage(format!("\"{name}\" may be any of {}: write namespace/name", shown(many)))),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod issues;
 pub mod rows;
+pub mod sequence;
 mod style;
 mod table;
 pub mod value;

@@ -33,6 +33,8 @@ pub use task::{Counts, TaskManifest, Work, manifests};
 #[cfg(test)]
 mod external_tests;
 #[cfg(test)]
+mod archive_tests;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod seal_tests;

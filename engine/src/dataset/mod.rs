@@ -82,7 +82,7 @@ impl Dataset {
                 Err(object_store::Error::NotFound { .. }) => false,
                 Err(e) => return Err(e).context(|| format!("look for {path}")),
             };
-            if of_part.len() > 0 && !there {
+            if !of_part.is_empty() && !there {
                 let runs = self.runs(&of_part, part).await?;
                 let bytes = sequences::encode(&self.feature, &runs, &of_part, self.moment)?;
                 target.store.put(&path, PutPayload::from(bytes)).await.context(|| format!("write {path}"))?;

@@ -275,9 +275,9 @@ impl LateAge {
         const HOUR: i64 = 60 * MINUTE;
         const DAY: i64 = 24 * HOUR;
         match micros {
-            ..=MINUTE => Self::Minute,
-            ..=HOUR => Self::Hour,
-            ..=DAY => Self::Day,
+            _ if micros <= MINUTE => Self::Minute,
+            _ if micros <= HOUR => Self::Hour,
+            _ if micros <= DAY => Self::Day,
             _ if micros <= 7 * DAY => Self::Week,
             _ if micros <= 30 * DAY => Self::Month,
             _ => Self::Older,

@@ -11,6 +11,7 @@ mod reconcile;
 mod signal;
 mod state;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::lake::Lake;
 use crate::log::{LocalLog, Log, NewRecord};
 use crate::platform::Platform;
 use crate::read::Query;
-use crate::serve::{self, Admission, Budgets, Reader, Registry, Routes, Server};
+use crate::serve::{self, About, Admission, Budgets, Reader, Registry, Routes, Server};
 use crate::store::{Answer, ServedFeature};
 
 /// Where a node keeps its state and what it listens on.
@@ -68,6 +69,8 @@ pub struct Compiled<P> {
 pub struct Desired {
     pub signals: Vec<Compiled<SignalPlan>>,
     pub features: Vec<Compiled<FeaturePlan>>,
+    /// What people say of features; it decides nothing about their rows.
+    pub about: BTreeMap<QualifiedName, About>,
 }
 
 impl Desired {
@@ -159,8 +162,7 @@ struct Inner {
     settings: Settings,
     platform: Platform,
     log: Arc<LocalLog>,
-    registry: Arc<Registry>,
-    routes: Arc<Routes>,
+    reader: Arc<Reader>,
     running: Mutex<Running>,
 }
 
@@ -177,27 +179,25 @@ impl Node {
         let lake = Lake::local(&settings.state.join("lake"))?;
         let tables = Lake::local(&settings.tables)?;
         let platform = Platform::local(Arc::clone(&log) as Arc<dyn Log>, lake, tables, Arc::clone(&settings.clock));
-        let registry = Arc::new(Registry::default());
-        let routes = Arc::new(Routes::open(Some(&settings.state.join("epochs.json"))).await?);
-        let reader = Reader {
-            registry: Arc::clone(&registry),
-            routes: Arc::clone(&routes),
+        let reader = Arc::new(Reader {
+            registry: Arc::new(Registry::default()),
+            routes: Arc::new(Routes::open(Some(&settings.state.join("epochs.json"))).await?),
             admission: Admission::new(Budgets::default()),
             clock: Arc::clone(&settings.clock),
             metrics: platform.metrics().clone(),
-        };
+        });
         let shutdown = CancellationToken::new();
         let (server, listening) = match settings.listen {
             None => (None, None),
             Some(Listen { http, grpc }) => {
                 let addresses = serve::Settings { grpc, http, drain_delay: Duration::ZERO, ..serve::Settings::default() };
-                let server = Server::bind(addresses, Arc::new(reader)).await?;
+                let server = Server::bind(addresses, Arc::clone(&reader)).await?;
                 let serve::Addresses { grpc, http } = server.addresses();
                 (Some(tokio::spawn(server.run(shutdown.clone()))), Some(Listen { http, grpc }))
             }
         };
         let mut running = Running { state: State::read(&settings.state.join("node.json"))?, ..Running::default() };
-        let inner = Inner { settings, platform, log, registry, routes, running: Mutex::default() };
+        let inner = Inner { settings, platform, log, reader, running: Mutex::default() };
         inner.restore(&mut running).await?;
         *inner.running.lock().await = running;
         Ok(Arc::new(Self { inner, server: tokio::sync::Mutex::new(server), listening, shutdown }))

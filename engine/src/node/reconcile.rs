@@ -27,6 +27,8 @@ pub struct Running {
     pub features: BTreeMap<QualifiedName, RunningFeature>,
     /// As it is on disk.
     pub state: State,
+    /// What people say of features.
+    pub about: BTreeMap<QualifiedName, About>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +64,7 @@ impl Inner {
             let name = parse(&text)?;
             if let Err(e) = self.restore_feature(running, &name, &live).await {
                 tracing::error!(feature = text, error = %e, "a feature could not be loaded");
-                self.registry.failed(&name, &live.digest, e.to_string());
+                self.reader.registry.failed(&name, &live.digest, e.to_string());
             }
         }
         self.route(running).await
@@ -91,6 +93,12 @@ impl Inner {
     /// Brings what runs to what is desired; see [`super::Node::apply`].
     pub(super) async fn reconcile(&self, running: &mut Running, desired: Desired) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
+        let before = std::mem::replace(&mut running.about, desired.about.clone());
+        for (name, feature) in &running.features {
+            if running.about.get(name) != before.get(name) {
+                self.reader.registry.ready(Arc::clone(&feature.served), running.about.get(name).cloned().unwrap_or_default());
+            }
+        }
         for feature in &desired.features {
             let name = feature.plan.name.clone();
             let change = match self.bring(running, feature, &desired.signals).await {
@@ -107,7 +115,7 @@ impl Inner {
             let was = running.state.features.remove(&name.to_string());
             self.route(running).await?;
             if let Some(was) = was {
-                self.registry.unload(&name, &was.digest);
+                self.reader.unload(&name, &was.digest);
             }
             changes.push(Change::Removed { feature: name });
         }
@@ -155,7 +163,7 @@ impl Inner {
             None => Change::Added { feature: name, digest },
             Some(live) => {
                 if live.digest != digest {
-                    self.registry.unload(&name, &live.digest);
+                    self.reader.unload(&name, &live.digest);
                 }
                 Change::Swapped { feature: name, from: live.digest, to: digest }
             }
@@ -196,7 +204,7 @@ impl Inner {
         let digest = Plan::Feature(FeaturePlan::clone(&plan)).digest();
         let stores = signals.iter().map(|signal| Arc::clone(&signal.store)).collect();
         let served = Arc::new(ServedFeature::new(Arc::clone(&plan), digest, stores)?);
-        self.registry.ready(Arc::clone(&served), About::default());
+        self.reader.registry.ready(Arc::clone(&served), running.about.get(name).cloned().unwrap_or_default());
         running.features.insert(name.clone(), RunningFeature { plan, served });
         Ok(())
     }
@@ -218,7 +226,7 @@ impl Inner {
             };
             file.features.insert(name.clone(), route);
         }
-        self.routes.apply(&file, Absent::Remove).await?;
+        self.reader.routes.apply(&file, Absent::Remove).await?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use object_store::ObjectStoreExt;
-use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,8 +45,8 @@ pub struct Process {
     pub clock: Arc<FixedClock>,
     pub store: Arc<SignalStore>,
     /// What the lake is on: may be made slow.
-    pub disk: Arc<ThrottledStore<LocalFileSystem>>,
-    _folder: TempDir,
+    pub disk: Arc<ThrottledStore<InMemory>>,
+    folder: TempDir,
 }
 
 /// A process that listens.
@@ -99,8 +99,8 @@ pub fn events() -> Vec<Event> {
 impl Process {
     pub async fn start(budgets: Budgets) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let disk = Arc::new(ThrottledStore::new(LocalFileSystem::new(), ThrottleConfig::default()));
-        let root = url::Url::from_directory_path(folder.path().canonicalize().expect("a path")).expect("an address");
+        let disk = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let root = url::Url::parse("memory:///lake/").expect("an address");
         let lake = Lake::new(disk.clone(), root).expect("a lake");
         let history = History::new(lake, "s1", Arc::new(history::plan()));
         let store = Arc::new(SignalStore::new(history, &tail::Settings { memory: usize::MAX, spill_to: None }));
@@ -120,21 +120,22 @@ impl Process {
             clock: clock.clone(),
             metrics: Metrics::new(),
         };
-        Self { reader: Arc::new(reader), clock, store, disk, _folder: folder }
+        Self { reader: Arc::new(reader), clock, store, disk, folder }
     }
 
     /// Moves all events from the tail into history, where only reads as known at a time find them.
     pub async fn seal(&self) {
-        let history = self.store.history();
+        // The table's log is on a real disk, because Delta's own threads have no timer; its files are in the store that may be slow.
+        let history = history::history(self.folder.path());
         let empty = history.create().await.expect("a table");
         let (bytes, stats) = encode(&sort(history::rows(&events())).expect("rows")).expect("a file").expect("rows");
         let file = NewFile { path: layout::history_file("1970-01-01", 1, 0), bucket: "1970-01-01".into(), stats };
-        let table = history.lake().table_store(&layout::history(history.uid()));
+        let table = self.store.history().lake().table_store(&layout::history(history.uid()));
         table.put(&file.path.as_str().into(), bytes.into()).await.expect("written");
         let commit = Commit { backfill: 1, cut: 1, add: vec![file], at: NOW, ..Commit::default() };
         history.commit(&empty, commit).await.expect("committed");
         let snapshot = history.snapshot().await.expect("read").expect("a table");
-        let facts = BaseFacts { manifest: 1, made_at: None, sealed_through: snapshot.newest(), complete_through: Some(NOW + 1) };
+        let facts = BaseFacts { manifest: 1, made_at: Some(NOW), sealed_through: snapshot.newest(), complete_through: Some(NOW + 1) };
         let shards = vec![Vec::new(); self.store.shards().len()];
         self.store.install(Installed { facts, history: Arc::new(snapshot), shards }, |_, _| true).expect("installed");
     }

@@ -1,12 +1,13 @@
 //! Answers requests: route → revision → query → read → profile. Both protocols call it and only translate.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tress_configs::name::QualifiedName;
 
 use super::admission::{Admission, Budget, Permit};
@@ -353,10 +354,13 @@ impl View {
     }
 }
 
-/// What is read within that time; what is not is dropped, and its work stops.
+/// What is read within that time; what is not is dropped, and its work stops. A read that panics fails alone: it would take the calls
+/// of its whole connection with it otherwise.
 pub async fn within<T>(time: Duration, read: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     let late = |_| Refusal::new(Code::DeadlineExceeded, "", "the read took too long", "ask for less, or again");
-    tokio::time::timeout(time, read).await.map_err(late)?
+    let alone = AssertUnwindSafe(read).catch_unwind();
+    let panicked = |_| Err(Refusal::from(Error::internal("a read panicked")));
+    tokio::time::timeout(time, alone).await.map_err(late)?.unwrap_or_else(panicked)
 }
 
 fn nothing_live(name: &QualifiedName) -> Refusal {

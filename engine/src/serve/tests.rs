@@ -472,3 +472,11 @@ async fn an_address_in_use_is_named() {
     assert!(error.to_string().contains(&running.addresses.grpc.to_string()), "{error}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_read_that_panics_is_an_error_of_that_read() {
+    let panics = async { if true { panic!("a mistake") } else { Ok(()) } };
+    let refusal = super::reader::within(Duration::from_secs(1), panics).await.expect_err("it panicked");
+    assert_eq!(refusal.code, Code::Internal);
+    assert!(!refusal.to_string().contains("a mistake"));
+}

@@ -66,9 +66,9 @@ impl ServedFeature {
         let hash = query.entity.hash();
         let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
         // Base keeps only what won; what was known earlier is in history and tail.
-        let from_memory = if query.known_by.is_none() { self.from_memory(&held, query)? } else { None };
-        let deep = from_memory.is_none();
-        let sequence = match from_memory {
+        let resident = if query.known_by.is_none() { self.resident(&held, query)? } else { None };
+        let deep = resident.is_none();
+        let sequence = match resident {
             Some(sequence) => sequence,
             None => {
                 let _permit = admit()?;
@@ -87,7 +87,7 @@ impl ServedFeature {
     pub fn read_resident(&self, query: &Query) -> Result<Option<Sequence>> {
         let hash = query.entity.hash();
         let held: Vec<Held> = self.stores.iter().map(|store| store.hold(&query.entity, hash)).collect();
-        self.from_memory(&held, query)
+        self.resident(&held, query)
     }
 
     /// How far its signals are now.
@@ -101,7 +101,7 @@ impl ServedFeature {
         &self.stores
     }
 
-    fn from_memory(&self, held: &[Held], query: &Query) -> Result<Option<Sequence>> {
+    fn resident(&self, held: &[Held], query: &Query) -> Result<Option<Sequence>> {
         if query.known_by.is_some() {
             return Err(Error::internal("read from memory: what was known earlier is not there"));
         }
