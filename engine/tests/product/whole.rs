@@ -203,7 +203,7 @@ async fn in_steps(shape: &Shape, deliveries: &[Delivery], questions: &[Question]
     replies
 }
 
-/// Everything is folded before it is read, and the process is a new one: base and history answer.
+/// Everything is folded before it is read: what base covers has left the tail, base and history answer; and so in a new process.
 async fn folded(shape: &Shape, deliveries: &[Delivery], questions: &[Question]) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = Run::start(shape, folder.path()).await;
@@ -212,11 +212,12 @@ async fn folded(shape: &Shape, deliveries: &[Delivery], questions: &[Question]) 
     for signal in 0..shape.signals.len() {
         run.fold(signal, false).await;
     }
-    run.restart().await;
-    let replies = run.ask(questions).await;
     for signal in run.node().signals().await {
         assert_eq!(signal.store.tail_size().0, 0, "what base covers has left the tail");
     }
+    let replies = run.ask(questions).await;
+    run.restart().await;
+    assert_eq!(run.ask(questions).await, replies, "before and after a restart");
     run.stop().await;
     replies
 }
