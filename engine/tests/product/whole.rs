@@ -4,19 +4,27 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use futures::TryStreamExt;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use tokio::runtime::Runtime;
+use tress_configs::column::Scalar;
 use tress_engine::clock::FixedClock;
+use tress_engine::dataset::{Dataset, Edge, Labels, Moment, Target, TimeUnit};
 use tress_engine::log::NewRecord;
 use tress_engine::node::{Fold, Node, Settings};
-use tress_engine::read::{Order, Query, Sequence};
+use tress_engine::read::{Feature, Order, Query, Sequence};
 use tress_engine::serve::Encoder;
 
 use crate::definitions::{Delivery, HOUR, START, Shape, deliveries, entities, shape};
-use crate::oracle::{self, Answer, Question};
+use crate::oracle::{self, Answer, Question, Value};
 use crate::parts::Dice;
 use crate::{cases, values, world};
 
@@ -40,8 +48,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(prop_oneof![4 => (1usize..12).prop_map(Step::Append), 2 => Just(Step::Read), 2 => fold, 1 => Just(Step::Restart)], 1..9)
 }
 
+/// µs; where events are, and now and then one off.
+fn near() -> impl Strategy<Value = i64> {
+    (0i64..6, 0i64..2, -1i64..2).prop_map(|(halves, ms, us)| (START + halves * 12 * HOUR + ms) * 1000 + us)
+}
+
 fn questions() -> impl Strategy<Value = Vec<Question>> {
-    let near = || (0i64..6, 0i64..2, -1i64..2).prop_map(|(halves, ms, us)| (START + halves * 12 * HOUR + ms) * 1000 + us);
     let now = Just(NOW);
     let question = (
         prop_oneof![3 => now, 2 => near()],
@@ -51,15 +63,12 @@ fn questions() -> impl Strategy<Value = Vec<Question>> {
         (weighted(0.4, 0usize..15), any::<bool>()),
     )
         .prop_map(|(as_of, known_by, since, until, (limit, oldest_first))| Question {
-            entity: oracle::Value::Null,
-            as_of,
             known_by,
             since,
             until,
-            signals: None,
-            columns: None,
             limit,
             oldest_first,
+            ..Question::of(Value::Null, as_of)
         });
     vec(question, 4)
 }
@@ -222,6 +231,60 @@ async fn folded(shape: &Shape, deliveries: &[Delivery], questions: &[Question]) 
     replies
 }
 
+/// What a dataset of the folded history has for every entity at every time, as the oracle would say it.
+async fn dataset(shape: &Shape, deliveries: &[Delivery], times: &[i64], edge: Edge) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = Run::start(shape, folder.path()).await;
+    run.append(deliveries).await;
+    for signal in 0..shape.signals.len() {
+        run.fold(signal, false).await;
+    }
+    let served = run.node().feature(&Shape::name()).await.expect("live");
+    let feature = Arc::new(Feature::new(Arc::clone(served.feature.plan()), served.feature.signals().to_vec()).expect("the plans fit"));
+    let mut histories = Vec::new();
+    for store in served.stores() {
+        histories.push((store.history().clone(), store.history().snapshot().await.expect("a history")));
+    }
+    let dataset = Dataset { feature, digest: served.digest.clone(), histories, moment: Moment { edge, read_delay: 0 } };
+    let entities = entities(shape.strings);
+    let asked: Vec<(Value, i64)> = entities.iter().flat_map(|e| times.iter().map(|t| (e.clone(), *t))).collect();
+    let scalar = if shape.strings { Scalar::String } else { Scalar::Int64 };
+    let who = values::array(&scalar.arrow(), &asked.iter().map(|a| a.0.clone()).collect::<Vec<_>>());
+    let when = values::array(&DataType::Int64, &asked.iter().map(|a| Value::Int(a.1)).collect::<Vec<_>>());
+    let table = RecordBatch::try_from_iter([("who", who), ("when", when)]).expect("labels");
+    let labels = Labels::new(&table, ("who", scalar), ("when", Some(TimeUnit::Micros))).expect("labels");
+    let store = Arc::new(InMemory::new());
+    let target = Target { store: Arc::clone(&store) as Arc<dyn ObjectStore>, folder: "set".into() };
+    dataset.write(&labels, &target, &|_| {}).await.expect("a dataset");
+
+    let meaning = shape.meaning(served.feature.plan());
+    let signals = shape.signals(deliveries);
+    let mut seen = 0;
+    for file in store.list(Some(&"set".into())).try_collect::<Vec<_>>().await.expect("files") {
+        if file.location.extension() != Some("parquet") {
+            continue;
+        }
+        let bytes = store.get(&file.location).await.expect("a part").bytes().await.expect("its bytes");
+        for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("a reader") {
+            for row in values::rows(&batch.expect("rows")) {
+                let (entity, Value::Int(time)) = (row[0].clone(), row[1].clone()) else { panic!("labels come first") };
+                let at = if edge == Edge::Strict { time - 1 } else { time };
+                let question = Question { known_by: Some(at), ..Question::of(entity, at) };
+                let expected = oracle::answer(&meaning, &signals, &Question { oldest_first: true, ..question.clone() }).rows;
+                // The label's two columns and its time come first.
+                let lists: Vec<&Vec<Value>> =
+                    row[3..].iter().map(|c| if let Value::List(items) = c { items } else { panic!("{c:?} is no list") }).collect();
+                let found: Vec<Vec<Value>> = (0..lists[0].len()).map(|i| lists.iter().map(|list| list[i].clone()).collect()).collect();
+                assert_eq!(found, expected, "{question:?}\n{}", shape.yaml());
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, asked.len(), "a row for every label");
+    drop((served, dataset));
+    run.stop().await;
+}
+
 /// The same deliveries in another order.
 fn shuffled(deliveries: &[Delivery], seed: u64) -> Vec<Delivery> {
     let mut deliveries = deliveries.to_vec();
@@ -247,6 +310,17 @@ proptest! {
             let streamed = stream_only(&shape, &deliveries, &questions).await;
             assert_eq!(in_steps(&shape, &shuffled(&deliveries, seed), &questions, &steps).await, streamed);
         });
+    }
+
+    #[test]
+    fn a_dataset_has_what_a_reader_would_have_had_and_no_label_sees_itself(
+        shape in shape(), deliveries in deliveries(30), times in vec(near(), 1..6), strict: bool,
+    ) {
+        let mut shape = shape;
+        // What retention has dropped by now is not there for earlier labels.
+        shape.signals.iter_mut().for_each(|(signal, _)| signal.retention_hours = None);
+        let edge = if strict { Edge::Strict } else { Edge::Inclusive };
+        RUNTIME.block_on(dataset(&shape, &deliveries, &times, edge));
     }
 
     #[test]
