@@ -356,6 +356,25 @@ fn output(read: &ReadShape, column: &str) -> String {
 }
 
 impl Delivery {
+    /// State `rev` of the event of the first entity and `item`.
+    pub fn state(item: i64, rev: i64, score: f32, op: Option<&'static str>) -> Self {
+        let raw = Raw {
+            kind: 0,
+            user: Some(0),
+            item: Some(item),
+            at: START,
+            seen: START,
+            op,
+            rev: Some(rev),
+            score: Some(score),
+            title: None,
+            tags: None,
+            writes_nulls: false,
+            torn: false,
+        };
+        Self { raw, record_timestamp: START }
+    }
+
     pub fn payload(&self, strings: bool) -> Vec<u8> {
         let raw = &self.raw;
         let user = raw.user.map(|u| match &entities(strings)[u] {

@@ -23,7 +23,7 @@ use tress_engine::node::{Fold, Node, Settings};
 use tress_engine::read::{Feature, Order, Query, Sequence};
 use tress_engine::serve::Encoder;
 
-use crate::definitions::{Delivery, HOUR, START, Shape, deliveries, entities, shape};
+use crate::definitions::{Available, Delivery, FeatureShape, HOUR, ReadShape, START, Shape, SignalShape, deliveries, entities, shape};
 use crate::oracle::{self, Answer, Question, Value};
 use crate::parts::Dice;
 use crate::{cases, values, world};
@@ -333,4 +333,62 @@ proptest! {
             assert_eq!(folded(&shape, &deliveries, &questions).await, streamed, "folded, and streamed");
         });
     }
+}
+
+/// One signal with everything that makes tombstones, and a feature that sees all of it.
+fn with_tombstones() -> Shape {
+    let signal = SignalShape {
+        version: true,
+        delete: true,
+        filter: true,
+        available: Available::RecordTimestamp,
+        hourly: false,
+        retention_hours: None,
+    };
+    let read = ReadShape { columns: vec!["item", "score"], renames_item: false, least_item: None, length: None };
+    let feature = FeatureShape { length: 50, window_hours: None, deduplicate: 0, view: 2, gap_hours: 1 };
+    Shape { strings: true, signals: vec![(signal, read)], feature }
+}
+
+/// The four states of an event, in every order of arrival: item n has the n-th order.
+fn rounds() -> Vec<Vec<Delivery>> {
+    let state = |item, rev| match rev {
+        0 => Delivery::state(item, 0, 4.0, None),
+        1 => Delivery::state(item, 1, 0.25, None),
+        2 => Delivery::state(item, 2, 4.5, None),
+        _ => Delivery::state(item, 3, 4.5, Some("d")),
+    };
+    let mut orders = Vec::new();
+    for code in 0..256i64 {
+        let order: Vec<i64> = (0..4).map(|place| code >> (2 * place) & 3).collect();
+        if (0..4).all(|rev| order.contains(&rev)) {
+            orders.push(order);
+        }
+    }
+    (0..4).map(|round| orders.iter().zip(0..).map(|(order, item)| state(item, order[round])).collect()).collect()
+}
+
+#[test]
+fn an_event_made_filtered_out_made_again_and_deleted_is_what_its_latest_state_is_in_tail_and_base() {
+    let shape = with_tombstones();
+    let everything = [Question::of(Value::Null, NOW)];
+    RUNTIME.block_on(async {
+        for folds in [&[][..], &[1, 3], &[2], &[1, 2, 3, 4]] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut run = Run::start(&shape, folder.path()).await;
+            for (deliveries, round) in rounds().iter().zip(1..) {
+                run.append(deliveries).await;
+                run.ask(&everything).await;
+                if folds.contains(&round) {
+                    run.fold(0, false).await;
+                    run.ask(&everything).await;
+                }
+            }
+            let left = run.node().feature(&Shape::name()).await.expect("live");
+            let query = query(&Question { entity: entities(true)[0].clone(), ..everything[0].clone() });
+            assert_eq!(left.read(&query).await.expect("an answer").sequence.events, 0, "all are deleted in the end");
+            drop(left);
+            run.stop().await;
+        }
+    });
 }
