@@ -35,5 +35,6 @@ pub enum Command {
     Backfill(commands::backfill::Arguments),
     Dataset(commands::dataset::Arguments),
     Deadletters(commands::deadletters::Arguments),
+    Demo(commands::demo::Arguments),
     Completion(commands::completion::Arguments),
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod definitions;
+mod demo;
 mod dev;
 mod exit;
 mod init;

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod completion;
 pub mod dataset;
 pub mod deadletters;
+pub mod demo;
 pub mod dev;
 pub mod get;
 pub mod init;
@@ -22,6 +23,7 @@ use crate::exit::Outcome;
 pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     match arguments.command {
         Command::Init(arguments) => init::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),

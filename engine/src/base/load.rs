@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path as File, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -13,6 +14,9 @@ use crate::entity::{Entity, shard_of};
 use crate::error::{Context, Error, Result};
 use crate::lake::Lake;
 use crate::run::{self, NO_FLOOR, Run};
+
+/// Runs that are fetched at a time.
+const FETCHES: usize = 4;
 
 /// Where runs are while they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,20 +52,23 @@ impl Base {
     /// # Errors
     /// `Corrupt` when a run is damaged; `Full` when the folder has no room; when the lake does not answer.
     pub async fn load(lake: &Lake, manifest: Manifest, residence: &Residence, previous: Option<&Self>) -> Result<Self> {
-        let mut by_path: HashMap<String, Arc<Run>> = HashMap::new();
-        let mut shards = Vec::with_capacity(manifest.shards.len());
-        for generations in &manifest.shards {
-            let mut runs = Vec::with_capacity(generations.len());
-            for generation in generations {
-                let run = match previous.and_then(|p| p.by_path.get(&generation.path)) {
-                    Some(run) => Arc::clone(run),
-                    None => Arc::new(open(lake, generation, residence).await?),
-                };
-                by_path.insert(generation.path.clone(), Arc::clone(&run));
-                runs.push(run);
-            }
-            shards.push(runs);
-        }
+        let held = |generation: &Generation| previous.and_then(|p| p.by_path.get(&generation.path)).map(Arc::clone);
+        let runs: Vec<Arc<Run>> = futures::stream::iter(manifest.shards.iter().flatten().cloned().collect::<Vec<_>>())
+            .map(|generation| {
+                let held = held(&generation);
+                async move {
+                    match held {
+                        Some(run) => Ok::<_, Error>(run),
+                        None => Ok(Arc::new(open(lake, &generation, residence).await?)),
+                    }
+                }
+            })
+            .buffered(FETCHES)
+            .try_collect()
+            .await?;
+        let by_path = manifest.shards.iter().flatten().map(|g| g.path.clone()).zip(runs.iter().map(Arc::clone)).collect();
+        let mut runs = runs.into_iter();
+        let shards = manifest.shards.iter().map(|generations| runs.by_ref().take(generations.len()).collect()).collect();
         Ok(Self { manifest, shards, by_path })
     }
 

@@ -26,6 +26,9 @@ use crate::rows::{Rows, col};
 /// Rows of one batch of a scan, at most.
 const BATCH_ROWS: usize = 8 * 1024;
 
+/// Files whose footers are read ahead; their rows are not.
+const FOOTERS: usize = 8;
+
 /// What to read of some files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -64,11 +67,11 @@ impl History {
     pub fn scan(&self, files: Vec<HistoryFile>, scan: Scan) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let history = self.clone();
         stream::iter(files)
-            .map(Ok::<_, Error>)
-            .and_then(move |file| {
+            .map(move |file| {
                 let (history, scan) = (history.clone(), scan.clone());
                 async move { history.scan_file(&file, &scan).await.context(|| format!("read history file {}", file.path)) }
             })
+            .buffered(FOOTERS)
             .try_flatten()
     }
 

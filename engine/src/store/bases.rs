@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(300);
 pub struct Bases {
     pub store: Arc<SignalStore>,
     pub residence: Residence,
-    /// The last that was loaded: the next shares its runs. Held while one is loaded: two at a time would write the same files.
+    /// The last that was loaded: the next shares its runs. Held while one is loaded: two would write the same files.
     loaded: Mutex<Option<Arc<Base>>>,
 }
 

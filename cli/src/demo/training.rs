@@ -1,0 +1,149 @@
+//! A point-in-time training set, and another program that reads it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
+use tress_configs::column::{ColumnType, Scalar};
+
+use super::data::Data;
+use super::stage::Stage;
+use crate::progress;
+use crate::render::rows::grouped;
+use crate::session::dataset::{Request, Unit};
+use crate::session::operation::{Operation, perform};
+use crate::session::{self, any_port};
+use crate::tables::{self, Column};
+
+/// The reader, pinned.
+const POLARS: &str = "polars==1.32.3";
+/// Reads the dataset and tells what is in it.
+const READ: &str = r#"
+import json, sys
+import polars as pl
+frame = pl.read_parquet(sys.argv[1] + "/*.parquet")
+last = frame.select(late=pl.col("event_time").list.last() >= pl.col("label_time"))["late"]
+own = frame.select(own=(pl.col("item_id").list.last() == pl.col("label_item")) & (pl.col("event_time").list.last() == pl.col("label_time")))["own"]
+print(json.dumps({
+    "labels": frame.height,
+    "empty": int((frame["item_id"].list.len() == 0).sum()),
+    "events": int(frame["item_id"].list.len().sum()),
+    "late": int(last.fill_null(False).sum()),
+    "own": int(own.fill_null(False).sum()),
+    "version": pl.__version__,
+}))
+with pl.Config(tbl_width_chars=110, tbl_rows=4, fmt_table_cell_list_len=3, tbl_hide_dataframe_shape=True):
+    print(frame.sort("user_id", "label_time").select("user_id", "label_item", "label_rating", "item_id", "rating", "title").head(4), file=sys.stderr)
+"#;
+
+/// One label for each user: the last movie that was rated, to be told from what came before.
+///
+/// # Errors
+/// When the dataset cannot be made, or pip cannot fetch the reader.
+pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result<()> {
+    stage.step("A training set: for each user's every tenth rating, the sequence as it was known just before")?;
+    let labels = data.work.join("training-labels.parquet");
+    let chosen: Vec<Map<String, Value>> = data
+        .ratings
+        .iter()
+        .step_by(10)
+        .map(|r| {
+            Map::from_iter([
+                ("user_id".to_owned(), r.user.into()),
+                ("ts".to_owned(), r.ts.into()),
+                ("label_item".to_owned(), r.item.into()),
+                ("label_rating".to_owned(), r.rating.into()),
+            ])
+        })
+        .collect();
+    let column = |name: &str, scalar| Column { name: name.into(), column_type: ColumnType::scalar(scalar) };
+    let columns = [
+        column("user_id", Scalar::Int64),
+        column("ts", Scalar::Int64),
+        column("label_item", Scalar::Int64),
+        column("label_rating", Scalar::Float64),
+    ];
+    tables::write(&labels, &columns, &chosen)?;
+    let out = data.work.join("training");
+    let request = Request {
+        feature: "movies/recent-movies".into(),
+        labels,
+        entity_column: "user_id".into(),
+        time_column: "ts".into(),
+        time_unit: Some(Unit::Seconds),
+        out: out.clone(),
+        inclusive: false,
+        read_delay: 0,
+    };
+    let bar = progress::bar("dataset");
+    let began = Instant::now();
+    runtime.block_on(async {
+        let node = session::open(&data.dir, any_port()).await?;
+        let written = perform(&node, &Operation::Dataset(request), &|p| progress::show(&bar, p)).await;
+        node.shutdown().await?;
+        anyhow::Ok(written?)
+    })?;
+    bar.finish_and_clear();
+    stage.say(&format!(
+        "{} labels with their sequences as Parquet in {:.1} s",
+        grouped(chosen.len() as u64),
+        began.elapsed().as_secs_f64()
+    ))?;
+
+    let python = reader(stage)?;
+    let read = Command::new(&python).args(["-c", READ]).arg(&out).stdin(Stdio::null()).output().context("run Polars")?;
+    if !read.status.success() {
+        bail!("Polars cannot read the dataset: {}", String::from_utf8_lossy(&read.stderr));
+    }
+    let found: Value = serde_json::from_slice(&read.stdout).context("read what Polars says")?;
+    let number = |key: &str| found[key].as_u64().unwrap_or(u64::MAX);
+    stage.claim(
+        number("labels") == chosen.len() as u64 && number("events") > 0,
+        &format!(
+            "Polars {} reads {} labels with {} events ({} had none yet)",
+            found["version"].as_str().unwrap_or_default(),
+            grouped(number("labels")),
+            grouped(number("events")),
+            number("empty")
+        ),
+    )?;
+    stage.claim(number("late") == 0, "no sequence holds an event of its label's time or later")?;
+    stage.claim(number("own") == 0, "no label sees itself")?;
+    stage.say(&String::from_utf8_lossy(&read.stderr))
+}
+
+/// A Python with Polars, made once in the cache.
+fn reader(stage: &Stage) -> anyhow::Result<PathBuf> {
+    let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
+        Some(cache) => PathBuf::from(cache),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").context("HOME is not set: say where the cache is with XDG_CACHE_HOME")?).join(".cache")
+        }
+    };
+    let venv = cache.join("tress").join(POLARS.replace("==", "-"));
+    let python = venv.join("bin/python");
+    if venv.join("complete").is_file() {
+        return Ok(python);
+    }
+    stage.say(&format!("installing {POLARS} into {}", venv.display()))?;
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), "python3 -m venv (python3-venv on Debian)")?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", POLARS];
+    run(Command::new(&python).args(pip), &format!("pip install {POLARS} (it needs the network)"))?;
+    complete(&venv)?;
+    Ok(python)
+}
+
+fn complete(venv: &Path) -> anyhow::Result<()> {
+    std::fs::write(venv.join("complete"), "").with_context(|| format!("write {}", venv.display()))
+}
+
+fn run(command: &mut Command, what: &str) -> anyhow::Result<()> {
+    let ended = command.stdin(Stdio::null()).output().with_context(|| format!("run {what}"))?;
+    if !ended.status.success() {
+        bail!("{what} failed: {}", String::from_utf8_lossy(&ended.stderr).trim());
+    }
+    Ok(())
+}
