@@ -113,9 +113,8 @@ pub fn shape() -> impl Strategy<Value = Shape> {
         },
     );
     let columns = subsequence(COLUMNS.to_vec(), 1..=COLUMNS.len()).prop_shuffle();
-    let read = (columns, any::<bool>(), weighted(0.3, 0i64..4), weighted(0.3, 1usize..5)).prop_map(
-        |(columns, renames_item, least_item, length)| ReadShape { columns, renames_item, least_item, length },
-    );
+    let read = (columns, any::<bool>(), weighted(0.3, 0i64..4), weighted(0.3, 1usize..5))
+        .prop_map(|(columns, renames_item, least_item, length)| ReadShape { columns, renames_item, least_item, length });
     let feature = (1usize..7, weighted(0.3, select(vec![12i64, 48])), prop_oneof![Just(0u8), any::<u8>()], 0u8..4, 1i64..30).prop_map(
         |(length, window_hours, deduplicate, view, gap_hours)| FeatureShape { length, window_hours, deduplicate, view, gap_hours },
     );
@@ -149,11 +148,7 @@ fn instant() -> impl Strategy<Value = i64> {
 }
 
 pub fn entities(strings: bool) -> Vec<Value> {
-    if strings {
-        ["u", "ü", ""].map(|text| Value::Text(text.to_owned())).to_vec()
-    } else {
-        [7, -1, i64::MAX].map(Value::Int).to_vec()
-    }
+    if strings { ["u", "ü", ""].map(|text| Value::Text(text.to_owned())).to_vec() } else { [7, -1, i64::MAX].map(Value::Int).to_vec() }
 }
 
 impl Shape {

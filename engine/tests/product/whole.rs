@@ -65,9 +65,8 @@ fn questions() -> impl Strategy<Value = Vec<Question>> {
 /// Ten days after the first event.
 const NOW: i64 = (START + 240 * HOUR) * 1000;
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
-});
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"));
 
 /// A node with the definitions of a shape, and what it was given.
 struct Run<'a> {
@@ -78,12 +77,8 @@ struct Run<'a> {
 }
 
 async fn open(folder: &Path) -> Arc<Node> {
-    let settings = Settings {
-        state: folder.join("state"),
-        tables: folder.join("tables"),
-        clock: Arc::new(FixedClock::new(NOW)),
-        listen: None,
-    };
+    let settings =
+        Settings { state: folder.join("state"), tables: folder.join("tables"), clock: Arc::new(FixedClock::new(NOW)), listen: None };
     Node::open(settings).await.expect("a node")
 }
 
