@@ -70,6 +70,7 @@ fn run(folder: &Path, from: usize, fault: Option<&str>) -> (End, Said) {
         .env(FOLDER, folder)
         .env(FROM, from.to_string())
         .env_remove(faults::VARIABLE)
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors);
