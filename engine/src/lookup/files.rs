@@ -43,24 +43,17 @@ pub(super) struct TableFile {
 /// `NotFound` when nothing is there, or not that version; `Invalid` when it is a table that this program cannot read exactly.
 pub(super) async fn find(store: &Arc<dyn ObjectStore>, table: &str, version: Option<u64>) -> Result<TableFiles> {
     let path = Path::parse(table.trim_matches('/')).map_err(|e| Error::invalid(format!("table {table}: it is no path")).with_source(e))?;
-    // A file first: a local folder's store fails, rather than finding nothing, when it is asked for what is below a file.
-    let file = match store.head(&path).await {
-        Ok(meta) => Some(meta),
-        Err(object_store::Error::NotFound { .. }) => None,
-        Err(e) => return Err(Error::from(e).while_doing(format!("find table {table}"))),
-    };
-    if file.is_none()
-        && let Some(found) = delta(store, &path, version).await?
-    {
+    if let Some(found) = delta(store, &path, version).await? {
         return Ok(found);
     }
     if version.is_some() {
         return Err(Error::invalid(format!("table {table}: only a Delta table has versions, and there is none")));
     }
-    let metas = match file {
+    let metas = match store.head(&path).await {
         // A store that is part of another may tell the other's path.
-        Some(meta) => vec![ObjectMeta { location: path.clone(), ..meta }],
-        None => listed(store, &path).await.context(|| format!("list table {table}"))?,
+        Ok(meta) => vec![ObjectMeta { location: path.clone(), ..meta }],
+        Err(object_store::Error::NotFound { .. }) => listed(store, &path).await.context(|| format!("list table {table}"))?,
+        Err(e) => return Err(Error::from(e).while_doing(format!("find table {table}"))),
     };
     if metas.is_empty() {
         return Err(Error::not_found(format!(

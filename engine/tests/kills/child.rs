@@ -91,7 +91,8 @@ async fn say_versions(node: &Node) {
     }
 }
 
-async fn perform(node: &mut Arc<Node>, folder: &Path, step: Step) {
+/// Does one step; gives the node that runs after it.
+async fn perform(node: Arc<Node>, folder: &Path, step: Step) -> Arc<Node> {
     match step {
         Step::Apply(length) => {
             for change in node.apply(desired(length)).await.expect("applied") {
@@ -101,12 +102,12 @@ async fn perform(node: &mut Arc<Node>, folder: &Path, step: Step) {
         Step::Append(number) => node.append(TOPIC, records(number)).await.expect("appended"),
         Step::Read => {
             node.settle().await.expect("settled");
-            say_all(node, "seen").await;
+            say_all(&node, "seen").await;
         }
         Step::Fold | Step::Restate => {
             let fold = if step == Step::Fold { Fold::New } else { Fold::Restate(Vec::new()) };
             node.backfill(&signal(), fold, &|_| {}).await.expect("folded");
-            say_versions(node).await;
+            say_versions(&node).await;
         }
         Step::Keep => {
             for signal in node.signals().await {
@@ -115,9 +116,11 @@ async fn perform(node: &mut Arc<Node>, folder: &Path, step: Step) {
         }
         Step::Restart => {
             node.shutdown().await.expect("stopped");
-            *node = open(folder).await.expect("opened again");
+            drop(node);
+            return open(folder).await.expect("opened again");
         }
     }
+    node
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +133,7 @@ async fn steps_until_killed() {
     say_all(&node, "after").await;
     for (index, step) in steps().into_iter().enumerate().skip(from) {
         say(&format!("begin|{index}"));
-        perform(&mut node, &folder, step).await;
+        node = perform(node, &folder, step).await;
         say(&format!("done|{index}"));
     }
     node.settle().await.expect("settled");
