@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::Array;
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::signal::Installed;
@@ -23,13 +22,13 @@ const LOOK: Duration = Duration::from_secs(300);
 pub struct Bases {
     pub store: Arc<SignalStore>,
     pub residence: Residence,
-    /// The last that was loaded: the next shares its runs.
+    /// The last that was loaded: the next shares its runs. Held while one is loaded: two at once would write the same files.
     loaded: Mutex<Option<Arc<Base>>>,
 }
 
 impl Bases {
     #[must_use]
-    pub const fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
+    pub fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
         Self { store, residence, loaded: Mutex::new(None) }
     }
 
@@ -39,12 +38,12 @@ impl Bases {
     /// When the lake does not answer or a file of it is damaged; readers go on with what they have.
     pub async fn refresh(&self) -> Result<()> {
         let history = self.store.history();
+        let mut loaded = self.loaded.lock().await;
         let Some(manifest) = Manifest::newest(history).await? else { return Ok(()) };
         if self.store.base().is_some_and(|seen| seen.manifest >= manifest.number) {
             return Ok(());
         }
-        let previous = self.loaded.lock().clone();
-        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, previous.as_deref()).await?);
+        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, loaded.as_deref()).await?);
         let manifest = base.manifest();
         let snapshot = history
             .snapshot_at(Some(manifest.history))
@@ -68,7 +67,7 @@ impl Bases {
             };
             manifest.cut.as_ref().is_some_and(|cut| cut.covers(position))
         })?;
-        *self.loaded.lock() = Some(Arc::clone(&base));
+        *loaded = Some(Arc::clone(&base));
         Ok(())
     }
 
