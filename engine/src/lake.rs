@@ -91,7 +91,7 @@ impl Lake {
     /// `NotFound` when the table has no such version; when the store does not answer or the table's log is damaged.
     pub async fn delta_at(&self, path: &Path, version: Option<u64>) -> Result<Option<DeltaTable>> {
         let log = self.delta_log(path)?;
-        let doing = |e: DeltaTableError| Error::from(e).while_doing(format!("read table {path}"));
+        let doing = |e: DeltaTableError| damaged_log(Error::from(e)).while_doing(format!("read table {path}"));
         match log.is_delta_table_location().await {
             Ok(true) => {}
             Ok(false) => return Ok(None),
@@ -112,6 +112,14 @@ impl Lake {
         }
         Ok(Some(table))
     }
+}
+
+/// A commit that is no JSON: asking again does not mend it. The library tells it from a store that does not answer by its words only.
+fn damaged_log(error: Error) -> Error {
+    if error.kind() == ErrorKind::Unavailable && error.to_string().contains("Json error") {
+        return Error::corrupt("a file of its _delta_log is damaged; restore it from a copy").with_source(error);
+    }
+    error
 }
 
 impl From<DeltaTableError> for Error {

@@ -97,7 +97,9 @@ async fn on_a_small_disk() {
     assert!(error.to_string().contains("make room"), "{error}");
     let ballast = disk.join("ballast");
     fill(&ballast);
-    let error = node.append(TOPIC, records(2)).await.expect_err("there is no room");
+    // So often that it does not fit into what is left of the last page of a file.
+    let much = std::iter::repeat_n(records(2), 100).flatten().collect();
+    let error = node.append(TOPIC, much).await.expect_err("there is no room");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     let error = node.backfill(&signal(), Fold::Restate(Vec::new()), &|_| {}).await.expect_err("there is no room");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
