@@ -19,7 +19,7 @@ use parquet::file::statistics::Statistics;
 use super::reader::{self, ObjectReader};
 use super::{History, HistoryFile, schema};
 use crate::entity::Entity;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::rows::{Rows, col};
 
@@ -69,7 +69,7 @@ impl History {
         stream::iter(files)
             .map(move |file| {
                 let (history, scan) = (history.clone(), scan.clone());
-                async move { history.scan_file(&file, &scan).await.context(|| format!("read history file {}", file.path)) }
+                async move { history.scan_file(&file, &scan).await.map_err(|e| damaged(e, &file.path)) }
             })
             .buffered(FOOTERS)
             .try_flatten()
@@ -126,10 +126,21 @@ impl History {
         Ok(batches
             .map(move |batch| {
                 let rows = batch.map_err(reader::error).and_then(|b| schema::to_rows(&b, &schema)).and_then(|b| within(b, &hashes));
-                rows.context(|| format!("read history file {path}"))
+                rows.map_err(|e| damaged(e, &path))
             })
             .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
             .boxed())
+    }
+}
+
+/// A file that the table names and that cannot be read: the raw log has what was in it.
+fn damaged(error: Error, path: &str) -> Error {
+    let doing = format!("read history file {path}");
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Corrupt => {
+            Error::corrupt(format!("{doing}: it is damaged or gone; restate its bucket, or restore it from a copy")).with_source(error)
+        }
+        _ => error.while_doing(doing),
     }
 }
 
