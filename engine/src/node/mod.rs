@@ -292,7 +292,7 @@ impl Node {
             return Ok(Arc::clone(&found.served));
         }
         let failed = |state: &serve::State| if let serve::State::Failed { reason } = state { Some(reason.clone()) } else { None };
-        Err(match self.inner.registry.revisions(feature).values().find_map(failed) {
+        Err(match self.inner.reader.registry.revisions(feature).values().find_map(failed) {
             Some(reason) => Error::new(ErrorKind::Unavailable, format!("feature {feature} could not be loaded: {reason}")),
             None => Error::not_found(format!("feature {feature} is not live here")),
         })
