@@ -67,6 +67,16 @@ impl Error {
         self.kind
     }
 
+    /// The error of reading a file that something else names: that it is not there means damage, and damage is mended from a copy.
+    #[must_use]
+    pub fn of_a_needed_file(mut self) -> Self {
+        if matches!(self.kind, ErrorKind::NotFound | ErrorKind::Corrupt) {
+            self.kind = ErrorKind::Corrupt;
+            self.message = format!("restore it from a copy: {}", self.message);
+        }
+        self
+    }
+
     /// Puts what was being done before the message: `verb object: message`.
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::{DeltaTable, DeltaTableError};
-use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -91,9 +91,13 @@ impl Lake {
     /// `NotFound` when the table has no such version; when the store does not answer or the table's log is damaged.
     pub async fn delta_at(&self, path: &Path, version: Option<u64>) -> Result<Option<DeltaTable>> {
         let log = self.delta_log(path)?;
-        let doing = |e: DeltaTableError| Error::from(e).while_doing(format!("read table {path}"));
-        if !log.is_delta_table_location().await.map_err(doing)? {
-            return Ok(None);
+        let doing = |e: DeltaTableError| damaged_log(Error::from(e)).while_doing(format!("read table {path}"));
+        match log.is_delta_table_location().await {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            // A local folder fails, rather than finding nothing, when it is asked for what is below a file.
+            Err(_) if self.store.head(path).await.is_ok() => return Ok(None),
+            Err(e) => return Err(doing(e)),
         }
         let mut table = DeltaTable::new(log);
         match version {
@@ -108,6 +112,14 @@ impl Lake {
         }
         Ok(Some(table))
     }
+}
+
+/// A commit that is no JSON: asking again does not mend it. The library tells it from a store that does not answer by its words only.
+fn damaged_log(error: Error) -> Error {
+    if error.kind() == ErrorKind::Unavailable && error.to_string().contains("Json error") {
+        return Error::corrupt("a file of its _delta_log is damaged; restore it from a copy").with_source(error);
+    }
+    error
 }
 
 impl From<DeltaTableError> for Error {

@@ -21,7 +21,11 @@ pub(super) fn executor(executor: Option<&Executor>, fields: &[FieldPlan], report
     let none = Declarative { filter: None, derive: None };
     let Some(Executor { declarative, builtin }) = executor else { return Some(declared(&none, fields, report)) };
     let keys = [("declarative", declarative.is_some()), ("builtin", builtin.is_some())];
-    let OneOf::One = report.one_of(at, &keys, "write declarative: {filter, derive} or builtin: {name}") else { return None };
+    let OneOf::One = report.one_of(at, &keys, "write declarative: {filter, derive} or builtin: {name}") else {
+        let derived = declarative.iter().flat_map(|d| d.derive.iter().flatten()).map(|d| d.name.clone());
+        report.broken.extend(derived.chain(builtin.iter().flat_map(|b| b.columns.iter().map(|c| c.name.clone()))));
+        return None;
+    };
     Some(match builtin {
         Some(builtin) => built_in(builtin, fields, report),
         None => declared(declarative.as_ref().unwrap_or(&none), fields, report),

@@ -99,6 +99,7 @@ impl Report {
         }
         let all = keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");
         let message = match given.as_slice() {
+            [] if keys.len() == 1 => format!("{all} is needed"),
             [] => format!("one of {all} is needed"),
             many => format!("{} are given, and only one may be", many.join(" and ")),
         };

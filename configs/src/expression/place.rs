@@ -47,6 +47,13 @@ pub(super) fn literal(expr: &Expr, text: &str) -> Option<Position> {
     found.into_iter().min().map(|(_, position)| position)
 }
 
+/// Just behind the last letter.
+pub(super) fn end(sql: &str) -> Position {
+    let text = sql.trim_end();
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    Position { line: text.matches('\n').count() + 1, column: last.chars().count() + 1 }
+}
+
 pub(super) fn from_span(span: Span) -> Option<Position> {
     from_location(span.start)
 }

@@ -10,7 +10,7 @@ use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
-use super::functions::{ALLOWED, FUNCTIONS};
+use super::functions::FUNCTIONS;
 use super::provider::{SQL_TYPES, sql_data_type};
 use super::{Column, MAX_BYTES, MAX_DEPTH, Mistake, place};
 use crate::issue::{IssueCode, Position};
@@ -30,7 +30,12 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
     }
     let dialect = GenericDialect {};
     let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH).try_with_sql(sql).map_err(|e| syntax(&e))?;
-    let expr = parser.parse_expr().map_err(|e| syntax(&e))?;
+    let expr = parser.parse_expr().map_err(|e| {
+        let mistake = syntax(&e);
+        // What is missing at the end has no place of its own.
+        let at = mistake.at.or_else(|| mistake.message.ends_with("EOF").then(|| place::end(sql)));
+        Mistake { at, ..mistake }
+    })?;
     let next = parser.peek_token();
     if next.token != Token::EOF {
         let message = format!("the expression ends before \"{}\"", next.token);
@@ -183,7 +188,7 @@ impl Check<'_> {
             let help = if REFUSED.contains(&name.to_lowercase().as_str()) {
                 "expressions give the same answer at any time: use the event's own fields".to_owned()
             } else {
-                suggest(&name, "functions", ALLOWED.iter().copied())
+                suggest(&name, "functions", FUNCTIONS.keys().map(String::as_str))
             };
             self.mistakes.push(Mistake::new(
                 at,

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{DFSchema, DFSchemaRef, DataFusionError};
+use datafusion_expr::execution_props::ExecutionProps;
+use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{Expr, ExprSchemable, cast};
 use datafusion_optimizer::analyzer::type_coercion::TypeCoercionRewriter;
+use datafusion_physical_expr::create_physical_expr;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast;
 
+use super::physical::simplify;
 use super::print::print;
 use super::provider::PROVIDER;
 use super::syntax::children;
@@ -43,16 +47,17 @@ pub(super) fn df_schema(schema: SchemaRef) -> Result<DFSchemaRef, String> {
 
 /// Types `ast`, which names only what is known.
 pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Result<Expression, Vec<Mistake>> {
-    let planned = match plan(ast, &scope.schema).and_then(|expr| coerce(expr.clone(), &scope.schema).map(|coerced| (expr, coerced))) {
+    let (expr, coerced) = match plan(ast, &scope.schema).and_then(|e| coerce(e.clone(), &scope.schema).map(|coerced| (e, coerced))) {
         Ok(planned) => planned,
         Err(error) => return Err(smallest_mistakes(ast, &scope.schema, &error)),
     };
-    let (expr, coerced) = planned;
     constants::check(&coerced, ast)?;
-    if let Err(error) = super::physical::simplify(coerced.clone(), Arc::clone(&scope.schema)) {
+    let simplified = simplify(coerced.clone(), Arc::clone(&scope.schema)).map_err(|error| {
         let text = format!("a constant part of this cannot be evaluated: {}", message(&error));
-        return Err(vec![Mistake::new(place::start(ast), IssueCode::ExpressionConstant, text, "correct the literal")]);
-    }
+        vec![Mistake::new(place::start(ast), IssueCode::ExpressionConstant, text, "correct the literal")]
+    })?;
+    // Some casts are refused only here.
+    executable(&simplified, &scope.schema).map_err(|error| smallest_mistakes(ast, &scope.schema, &error))?;
     let whole = |code, message: String, help: String| vec![Mistake::new(place::start(ast), code, message, help)];
     let unprintable = |e: DataFusionError| whole(IssueCode::ExpressionType, message(&e), "write it another way".to_owned());
 
@@ -79,6 +84,8 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
         }
     };
     let sql = print(&expr).map_err(unprintable)?;
+    // Signs of literals are folded when they are read: - (0) prints as -0, and that as 0.
+    let sql = (0..MAX_REPRINTS).fold(sql, |sql, _| reprinted(&sql, scope).unwrap_or(sql));
     let nullable = coerced.nullable(&scope.schema).map_err(unprintable)?;
     let expression = Expression { sql, column_type, nullable };
     match settled(&expression, scope) {
@@ -89,6 +96,14 @@ pub(super) fn typed(ast: &ast::Expr, scope: &Scope<'_>, wanted: Wanted) -> Resul
             "write it another way".to_owned(),
         )),
     }
+}
+
+/// How often an expression is read and printed again until its form settles.
+const MAX_REPRINTS: usize = 2;
+
+fn reprinted(sql: &str, scope: &Scope<'_>) -> Option<String> {
+    let ast = super::syntax::parse(sql).ok()?;
+    plan(&ast, &scope.schema).and_then(|expr| print(&expr)).ok()
 }
 
 /// Whether the printed form prints as itself and has the same type: what the engine relies on.
@@ -125,14 +140,23 @@ fn coerce(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
     Ok(coerced)
 }
 
+/// Whether there is a physical form.
+fn executable(simplified: &Expr, schema: &DFSchemaRef) -> Result<(), DataFusionError> {
+    create_physical_expr(simplified, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default()).map(|_| ())
+}
+
 /// The smallest parts of `ast` that do not type-check, all of them. `whole`: what is said of the whole.
 fn smallest_mistakes(ast: &ast::Expr, schema: &DFSchemaRef, whole: &DataFusionError) -> Vec<Mistake> {
+    let checked = |part: &ast::Expr| {
+        let coerced = plan(part, schema).and_then(|e| coerce(e, schema))?;
+        // A constant that cannot be evaluated is another mistake.
+        simplify(coerced, Arc::clone(schema)).map_or(Ok(()), |simplified| executable(&simplified, schema))
+    };
     let mut mistakes = Vec::new();
     let mut parts = vec![ast];
     while let Some(part) = parts.pop() {
-        let Err(error) = plan(part, schema).and_then(|e| coerce(e, schema)) else { continue };
-        let inner: Vec<_> =
-            children(part).into_iter().filter(|child| plan(child, schema).and_then(|e| coerce(e, schema)).is_err()).collect();
+        let Err(error) = checked(part) else { continue };
+        let inner: Vec<_> = children(part).into_iter().filter(|child| checked(child).is_err()).collect();
         if inner.is_empty() {
             mistakes.push(Mistake::new(place::start(part), IssueCode::ExpressionType, message(&error), help(&error)));
         }

@@ -76,6 +76,9 @@ pub fn parse(file: &str, text: &str, foreign: Foreign) -> Parsed {
             Read::Object(_, name) => name.to_string(),
         };
         for mut issue in issues {
+            if let Some(path) = issue.path.strip_prefix("spec.") {
+                issue.path = path.to_owned();
+            }
             issue.object.clone_from(&name);
             if issue.position.is_none() {
                 document.positions.place(&mut issue, file);

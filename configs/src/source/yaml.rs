@@ -41,7 +41,8 @@ pub(super) fn documents(text: &str) -> (Vec<Document>, Option<Issue>) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let issue = at(position(*error.marker()), IssueCode::Syntax, format!("this is not YAML: {}", error.info()), SYNTAX_HELP);
+                let help = if error.info().contains("anchor") { ALIAS_HELP } else { SYNTAX_HELP };
+                let issue = at(position(*error.marker()), IssueCode::Syntax, format!("this is not YAML: {}", error.info()), help);
                 return (reader.documents, Some(issue));
             }
         };
@@ -92,8 +93,7 @@ impl Reader<'_> {
                 self.documents.push(Document { value, positions, issues: std::mem::take(&mut self.issues) });
             }
             Event::Alias(_) => {
-                let help = "write the value out; anchors and aliases are not read";
-                return Err(Box::new(at(start, IssueCode::Syntax, "an alias stands here", help)));
+                return Err(Box::new(at(start, IssueCode::Syntax, "an alias stands here", ALIAS_HELP)));
             }
             Event::Scalar(text, style, _, tag) => self.scalar(&text, style, tag, span)?,
             Event::MappingStart(_, tag) => self.open(Kind::Mapping(Map::new(), None), tag, start)?,
@@ -225,6 +225,7 @@ impl Reader<'_> {
     }
 }
 
+const ALIAS_HELP: &str = "write the value out; anchors and aliases are not read";
 const SYNTAX_HELP: &str =
     "look for a bracket or quote that is not closed, a missing space after a colon, or wrong indentation, here or above";
 

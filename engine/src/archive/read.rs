@@ -44,7 +44,13 @@ impl RawTable {
             .and_then(move |file| {
                 let table = table.clone();
                 let extents: Vec<_> = within.iter().filter(|e| e.partition == file.partition).copied().collect();
-                async move { table.read_file(&file, extents).await.context(|| format!("read raw file {}/{}", table.path(), file.path)) }
+                async move {
+                    table
+                        .read_file(&file, extents)
+                        .await
+                        .map_err(Error::of_a_needed_file)
+                        .context(|| format!("read raw file {}/{}", table.path(), file.path))
+                }
             })
             .try_flatten()
     }
@@ -63,7 +69,8 @@ impl RawTable {
         let partition = file.partition;
         let place = format!("read raw file {}/{}", self.path(), file.path);
         let records = batches.map(move |batch| {
-            let mut records = batch.map_err(reader::error).and_then(|b| records(&b)).context(|| place.clone())?;
+            let mut records =
+                batch.map_err(reader::error).and_then(|b| records(&b)).map_err(Error::of_a_needed_file).context(|| place.clone())?;
             records.retain(|r| wanted(r.offset));
             Ok((partition, records))
         });

@@ -126,6 +126,8 @@ impl RawTable {
             .with_log_store(self.lake.delta_log(&self.path)?)
             .with_save_mode(SaveMode::Ignore)
             .with_columns(columns)
+            // Whoever is second must not commit again: it would replace the table's metadata.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             // Versions that work plans name must stay readable.
             .with_configuration_property(deltalake::TableProperty::EnableExpiredLogCleanup, Some("false"))
             .await

@@ -1,5 +1,7 @@
 //! Many sorted files of one bucket become one; equal copies fall away, and nothing else.
 
+use std::sync::Arc;
+
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use futures::TryStreamExt;
@@ -8,7 +10,7 @@ use object_store::path::Path;
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Context, Error, Result};
-use crate::history::{Encoder, FileStats, History, HistoryFile, NewFile, Scan, bucket};
+use crate::history::{Encoder, FileStats, History, HistoryFile, NewFile, Scan, aside, bucket};
 use crate::layout;
 use crate::rows::Rows;
 use crate::run::{self, order};
@@ -37,9 +39,16 @@ pub async fn compact(history: &History, name: &str, number: u64, files: Vec<(Str
     let rows: u64 = files.iter().map(|f| f.stats.rows).sum();
     for hashes in ranges(rows.div_ceil(CHUNK_ROWS)) {
         let batches: Vec<RecordBatch> = history.scan(files.clone(), Scan { hashes, columns: None }).try_collect().await?;
-        let sorted = run::sort(concat_batches(history.schema(), &batches)?)?;
-        encoder.write(&without_copies(sorted)?)?;
-        target.put(encoder.drain()?).await.map_err(Error::from).context(doing)?;
+        let schema = Arc::clone(history.schema());
+        let (returned, bytes) = aside(move || {
+            let sorted = run::sort(concat_batches(&schema, &batches)?)?;
+            encoder.write(&without_copies(sorted)?)?;
+            let bytes = encoder.drain()?;
+            Ok((encoder, bytes))
+        })
+        .await?;
+        encoder = returned;
+        target.put(bytes).await.map_err(Error::from).context(doing)?;
     }
     let Some((rest, stats)) = encoder.finish()? else {
         return Err(Error::internal(format!("{}: it would have no rows", doing())));

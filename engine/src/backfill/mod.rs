@@ -31,9 +31,9 @@ pub use tables::{TableVersion, Tables};
 pub use task::{Counts, TaskManifest, Work, manifests};
 
 #[cfg(test)]
-mod external_tests;
-#[cfg(test)]
 mod archive_tests;
+#[cfg(test)]
+mod external_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

@@ -163,9 +163,8 @@ pub async fn in_effect(history: &History, snapshot: &Snapshot) -> Result<Option<
     let plan = WorkPlan::read(history, snapshot.cut).await?;
     plan.map(Some).ok_or_else(|| {
         Error::corrupt(format!(
-            "read work plan {} of {}: it is gone, but history was sealed by it; restore it",
-            snapshot.cut,
-            history.uid()
+            "read {}: it is gone, but history was sealed by it; restore it from a copy",
+            layout::work_plan(history.uid(), snapshot.cut)
         ))
     })
 }

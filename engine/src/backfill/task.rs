@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use tress_configs::definition::OnInvalid;
+use tress_configs::definition::{Bucket, OnInvalid};
 
 use super::plan::{Mode, Slice, WorkPlan};
 use super::raw_log::RawLog;
 use crate::error::{Context, Error, Result};
 use crate::faults;
 use crate::history::agreement::{self, Put};
-use crate::history::{History, NewFile, bucket, encode};
+use crate::history::{History, NewFile, aside, bucket, encode};
 use crate::layout;
 use crate::pipeline::Pipeline;
 use crate::raw::Reason;
@@ -109,7 +110,7 @@ impl Work {
         for slice in slices {
             batches.extend(self.execute(slice, &mut counts).await.context(doing)?);
         }
-        let files = self.write(index, &batches).await.context(doing)?;
+        let files = self.write(index, batches).await.context(doing)?;
         let manifest = TaskManifest { format: FORMAT, backfill: number, task: index, files, counts };
         faults::point(faults::Point::TaskManifest)?;
         let path = layout::task_manifest(self.history.uid(), number, index);
@@ -172,18 +173,14 @@ impl Work {
     }
 
     /// One file per bucket, in the order of buckets.
-    async fn write(&self, index: usize, batches: &[RecordBatch]) -> Result<Vec<NewFile>> {
-        let sorted = Rows::new(run::sort(concat_batches(self.history.schema(), batches)?)?)?;
-        let size = self.history.plan().bucket;
-        let mut buckets: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        for (row, time) in (0u32..).zip(sorted.event_time()) {
-            buckets.entry(bucket::start_of(*time, size)).or_default().push(row);
-        }
+    async fn write(&self, index: usize, batches: Vec<RecordBatch>) -> Result<Vec<NewFile>> {
+        let (schema, size) = (Arc::clone(self.history.schema()), self.history.plan().bucket);
+        let buckets = aside(move || split(&schema, &batches, size)).await?;
         let store = self.history.lake().table_store(&layout::history(self.history.uid()));
         let mut files = Vec::with_capacity(buckets.len());
         for (start, rows) in buckets {
+            let Some((bytes, stats)) = aside(move || encode(&rows)).await? else { continue };
             let name = bucket::name_of(start, size);
-            let Some((bytes, stats)) = encode(&take_record_batch(sorted.batch(), &UInt32Array::from(rows))?)? else { continue };
             let path = layout::history_file(&name, self.plan.backfill, index);
             faults::point(faults::Point::TaskFile)?;
             store.put(&Path::from(path.clone()), bytes.into()).await.map_err(Error::from).context(|| format!("write {path}"))?;
@@ -191,6 +188,17 @@ impl Work {
         }
         Ok(files)
     }
+}
+
+/// The rows of each bucket, sorted; by the bucket's start.
+fn split(schema: &SchemaRef, batches: &[RecordBatch], size: Bucket) -> Result<BTreeMap<i64, RecordBatch>> {
+    let sorted = Rows::new(run::sort(concat_batches(schema, batches)?)?)?;
+    let mut buckets: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    for (row, time) in (0u32..).zip(sorted.event_time()) {
+        buckets.entry(bucket::start_of(*time, size)).or_default().push(row);
+    }
+    let own = |rows| take_record_batch(sorted.batch(), &UInt32Array::from(rows));
+    buckets.into_iter().map(|(start, rows)| Ok((start, own(rows)?))).collect()
 }
 
 /// The manifests of all tasks, in order; the first that is missing is named.

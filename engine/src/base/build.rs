@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
+
 use super::demand::Demands;
 use super::floor::{Horizon, Needs};
 use super::load;
@@ -15,6 +17,8 @@ use crate::run::Run;
 
 /// How often an update starts over when others put manifests.
 const ATTEMPTS: usize = 16;
+/// Shards that are made at a time: memory grows with it.
+const SHARDS_AT_ONCE: usize = 2;
 
 /// Brings base up to the newest history and the demands, and returns the newest manifest; `None` when there is no history yet.
 ///
@@ -48,23 +52,28 @@ pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manif
 }
 
 async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before: Option<&Manifest>) -> Result<Manifest> {
-    let needs = Needs::new(demands, history.plan())?;
+    let needs = Arc::new(Needs::new(demands, history.plan())?);
     let retention = history.plan().retention_ms.map(|ms| ms.saturating_mul(1000));
     let newest = snapshot.newest();
     let number = before.map_or(0, |b| b.number) + 1;
-    let maker = Maker { history, snapshot, needs: &needs, horizon: Horizon { newest: newest.unwrap_or(i64::MIN), retention }, number };
+    let maker = Maker { history, snapshot, needs, horizon: Horizon { newest: newest.unwrap_or(i64::MIN), retention }, number };
     let extend = match before {
         Some(before) if before.demands.cover(demands) && !restated(history, before, snapshot).await? => Some(before),
         _ => None,
     };
-    let mut shards = Vec::new();
-    for shard in 0..history.plan().shards {
-        let below = extend.and_then(|b| b.shards.get(shard as usize));
-        shards.push(match (extend, below) {
-            (Some(extend), Some(below)) => grow(&maker, shard, extend, below).await?,
-            _ => maker.whole(shard).await?,
-        });
-    }
+    let shards = futures::stream::iter(0..history.plan().shards)
+        .map(|shard| {
+            let maker = &maker;
+            async move {
+                match extend.and_then(|before| before.shards.get(shard as usize).map(|below| (before, below))) {
+                    Some((before, below)) => grow(maker, shard, before, below).await,
+                    None => maker.whole(shard).await,
+                }
+            }
+        })
+        .buffered(SHARDS_AT_ONCE)
+        .try_collect()
+        .await?;
     let plan = in_effect(history, snapshot).await?;
     Ok(Manifest {
         format: FORMAT,

@@ -5,14 +5,18 @@ use std::ops::Range;
 use std::path::{Path as File, PathBuf};
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::manifest::{Generation, Manifest};
 use crate::entity::{Entity, shard_of};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::lake::Lake;
 use crate::run::{self, NO_FLOOR, Run};
+
+/// Runs that are fetched at a time.
+const FETCHES: usize = 4;
 
 /// Where runs are while they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,20 +52,23 @@ impl Base {
     /// # Errors
     /// `Corrupt` when a run is damaged; `Full` when the folder has no room; when the lake does not answer.
     pub async fn load(lake: &Lake, manifest: Manifest, residence: &Residence, previous: Option<&Self>) -> Result<Self> {
-        let mut by_path: HashMap<String, Arc<Run>> = HashMap::new();
-        let mut shards = Vec::with_capacity(manifest.shards.len());
-        for generations in &manifest.shards {
-            let mut runs = Vec::with_capacity(generations.len());
-            for generation in generations {
-                let run = match previous.and_then(|p| p.by_path.get(&generation.path)) {
-                    Some(run) => Arc::clone(run),
-                    None => Arc::new(open(lake, generation, residence).await?),
-                };
-                by_path.insert(generation.path.clone(), Arc::clone(&run));
-                runs.push(run);
-            }
-            shards.push(runs);
-        }
+        let held = |generation: &Generation| previous.and_then(|p| p.by_path.get(&generation.path)).map(Arc::clone);
+        let runs: Vec<Arc<Run>> = futures::stream::iter(manifest.shards.iter().flatten().cloned().collect::<Vec<_>>())
+            .map(|generation| {
+                let held = held(&generation);
+                async move {
+                    match held {
+                        Some(run) => Ok::<_, Error>(run),
+                        None => Ok(Arc::new(open(lake, &generation, residence).await?)),
+                    }
+                }
+            })
+            .buffered(FETCHES)
+            .try_collect()
+            .await?;
+        let by_path = manifest.shards.iter().flatten().map(|g| g.path.clone()).zip(runs.iter().map(Arc::clone)).collect();
+        let mut runs = runs.into_iter();
+        let shards = manifest.shards.iter().map(|generations| runs.by_ref().take(generations.len()).collect()).collect();
         Ok(Self { manifest, shards, by_path })
     }
 
@@ -125,31 +132,36 @@ pub fn find(runs: &[Arc<Run>], entity: &Entity, hash: i64) -> Found {
 /// # Errors
 /// As [`Base::load`].
 pub async fn read(lake: &Lake, generation: &Generation) -> Result<Run> {
-    run::read(fetch(lake, generation).await?).context(|| format!("read {}", generation.path))
+    run::read(fetch(lake, generation).await?).map_err(Error::of_a_needed_file).context(|| format!("read {}", generation.path))
 }
 
 async fn open(lake: &Lake, generation: &Generation, residence: &Residence) -> Result<Run> {
     let Residence::Folder(folder) = residence else { return read(lake, generation).await };
     let file = local(folder, &generation.path);
     let doing = || format!("keep {}", file.display());
-    let there = std::fs::metadata(&file).is_ok_and(|m| m.len() == generation.bytes);
-    if !there {
-        let bytes = fetch(lake, generation).await?;
-        // Under another name first: a name that is mapped always stands for the whole file.
-        let partial = file.with_extension("partial");
-        tokio::fs::create_dir_all(folder).await.map_err(Error::from).context(doing)?;
-        tokio::fs::write(&partial, &bytes).await.map_err(Error::from).context(doing)?;
-        tokio::fs::rename(&partial, &file).await.map_err(Error::from).context(doing)?;
+    if std::fs::metadata(&file).is_ok_and(|m| m.len() == generation.bytes) {
+        match run::open(&file) {
+            // Only a copy is damaged: the lake has it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => tracing::warn!(%error, "a copy of a run is fetched again"),
+            opened => return opened,
+        }
     }
-    run::open(&file)
+    let bytes = fetch(lake, generation).await?;
+    // Under another name first: a name that is mapped always stands for the whole file.
+    let partial = file.with_extension("partial");
+    tokio::fs::create_dir_all(folder).await.map_err(Error::from).context(doing)?;
+    tokio::fs::write(&partial, &bytes).await.map_err(Error::from).context(doing)?;
+    tokio::fs::rename(&partial, &file).await.map_err(Error::from).context(doing)?;
+    run::open(&file).map_err(Error::of_a_needed_file).context(|| format!("read {}", generation.path))
 }
 
 async fn fetch(lake: &Lake, generation: &Generation) -> Result<bytes::Bytes> {
     let doing = || format!("read {}", generation.path);
     let path = Path::parse(&generation.path).map_err(|e| Error::corrupt(format!("{}: its path is none", doing())).with_source(e))?;
-    let bytes = lake.store().get(&path).await.map_err(Error::from).context(doing)?.bytes().await.map_err(Error::from).context(doing)?;
+    let get = async { Ok::<_, Error>(lake.store().get(&path).await?.bytes().await?) };
+    let bytes = get.await.map_err(Error::of_a_needed_file).context(doing)?;
     if bytes.len() as u64 != generation.bytes {
-        return Err(Error::corrupt(format!("{}: it is not as long as its manifest says", doing())));
+        return Err(Error::corrupt(format!("{}: it is not as long as its manifest says; restore it from a copy", doing())));
     }
     Ok(bytes)
 }

@@ -14,7 +14,7 @@ use super::load::find;
 use super::manifest::{Generation, Kind};
 use crate::entity::{Entity, shard_range};
 use crate::error::{Context, Error, Result};
-use crate::history::{History, HistoryFile, Scan, Snapshot};
+use crate::history::{History, HistoryFile, Scan, Snapshot, aside};
 use crate::rows::Rows;
 use crate::run::{self, Floors, NO_FLOOR, Run};
 use crate::{faults, layout};
@@ -29,7 +29,7 @@ const RUN_BYTES: usize = 128 << 20;
 pub struct Maker<'a> {
     pub history: &'a History,
     pub snapshot: &'a Snapshot,
-    pub needs: &'a Needs,
+    pub needs: Arc<Needs>,
     pub horizon: Horizon,
     /// Of the manifest that the runs are for.
     pub number: u64,
@@ -50,18 +50,22 @@ impl Maker<'_> {
         let mut bytes = 0;
         for hashes in split(first..=last, share.div_ceil(CHUNK_ROWS)) {
             let rows = self.read(files.clone(), hashes, 0).await?;
-            let Kept { rows: kept, floors: here } = self.needs.keep(&rows, self.horizon)?;
+            let (needs, horizon) = (Arc::clone(&self.needs), self.horizon);
+            let (batch, here) = aside(move || {
+                let Kept { rows: kept, floors } = needs.keep(&rows, horizon)?;
+                Ok((take_record_batch(rows.batch(), &UInt32Array::from(kept))?, floors))
+            })
+            .await?;
             floors.extend(here);
-            let batch = take_record_batch(rows.batch(), &UInt32Array::from(kept))?;
             bytes += batch.get_array_memory_size();
             batches.push(batch);
             if bytes >= RUN_BYTES {
                 let (batches, floors) = (std::mem::take(&mut batches), std::mem::take(&mut floors));
-                generations.extend(self.put(shard, &batches, &floors, Kind::Whole).await?);
+                generations.extend(self.put(shard, batches, floors, Kind::Whole).await?);
                 bytes = 0;
             }
         }
-        generations.extend(self.put(shard, &batches, &floors, Kind::Whole).await?);
+        generations.extend(self.put(shard, batches, floors, Kind::Whole).await?);
         Ok(generations)
     }
 
@@ -88,7 +92,7 @@ impl Maker<'_> {
             floors.set(entity, floor);
             batches.push(rows);
         }
-        self.put(shard, &batches, &floors, Kind::Added).await
+        self.put(shard, batches, floors, Kind::Added).await
     }
 
     /// The rows of one entity that a generation holds, and its floor from now on.
@@ -133,20 +137,25 @@ impl Maker<'_> {
                 *batch = filter_record_batch(batch, &newer)?;
             }
         }
-        Rows::new(run::sort(concat_batches(self.history.schema(), &batches)?)?)
+        let schema = Arc::clone(self.history.schema());
+        aside(move || Rows::new(run::sort(concat_batches(&schema, &batches)?)?)).await
     }
 
     /// Writes a run, unless it would say nothing of any entity. Its name holds a hash of its bytes: racing writers of other bytes
     /// write other files.
-    async fn put(&self, shard: u32, batches: &[RecordBatch], floors: &Floors, kind: Kind) -> Result<Vec<Generation>> {
-        let run = Run::with_floors(concat_batches(self.history.schema(), batches)?, floors)?;
-        if run.directory().is_empty() {
-            return Ok(Vec::new());
-        }
-        let bytes = run::encode(&run)?;
+    async fn put(&self, shard: u32, batches: Vec<RecordBatch>, floors: Floors, kind: Kind) -> Result<Vec<Generation>> {
+        let schema = Arc::clone(self.history.schema());
+        let made = aside(move || {
+            let run = Run::with_floors(concat_batches(&schema, &batches)?, &floors)?;
+            if run.directory().is_empty() {
+                return Ok(None);
+            }
+            Ok(Some((run::encode(&run)?, run.rows().len() as u64)))
+        });
+        let Some((bytes, rows)) = made.await? else { return Ok(Vec::new()) };
         let attempt = format!("{:016x}", xxh3_64(&bytes));
         let path = layout::base_run(self.history.uid(), self.number, shard, &attempt);
-        let generation = Generation { path: path.to_string(), kind, rows: run.rows().len() as u64, bytes: bytes.len() as u64 };
+        let generation = Generation { path: path.to_string(), kind, rows, bytes: bytes.len() as u64 };
         faults::point(faults::Point::BaseRun)?;
         self.history.lake().store().put(&path, bytes.into()).await.map_err(Error::from).context(|| format!("write {path}"))?;
         Ok(vec![generation])

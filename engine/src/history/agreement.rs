@@ -55,9 +55,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], format: u32) -> Result<T> {
     struct Versioned {
         format: u32,
     }
-    let found: Versioned = serde_json::from_slice(bytes).map_err(|e| Error::corrupt("it has no format number").with_source(e))?;
+    let found: Versioned = serde_json::from_slice(bytes)
+        .map_err(|e| Error::corrupt("it is damaged; restore it from a copy: it has no format number").with_source(e))?;
     if found.format == 0 || found.format > format {
         return Err(Error::corrupt(format!("its format is {}; this program reads up to {format}: use a newer one", found.format)));
     }
-    serde_json::from_slice(bytes).map_err(|e| Error::corrupt("it is damaged").with_source(e))
+    serde_json::from_slice(bytes).map_err(|e| Error::corrupt("it is damaged; restore it from a copy").with_source(e))
 }

@@ -10,6 +10,7 @@
 //! immutable, so the number stands for all that its plan says).
 
 pub(crate) mod agreement;
+mod aside;
 pub mod bucket;
 pub mod commit;
 mod encode;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use tress_configs::SignalPlan;
 
+pub(crate) use aside::aside;
 pub use commit::{Commit, Committed, NewFile};
 pub use encode::{Encoder, FileStats, encode};
 pub use scan::Scan;

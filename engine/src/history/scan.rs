@@ -19,12 +19,15 @@ use parquet::file::statistics::Statistics;
 use super::reader::{self, ObjectReader};
 use super::{History, HistoryFile, schema};
 use crate::entity::Entity;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::rows::{Rows, col};
 
 /// Rows of one batch of a scan, at most.
 const BATCH_ROWS: usize = 8 * 1024;
+
+/// Files whose footers are read ahead; their rows are not.
+const FOOTERS: usize = 8;
 
 /// What to read of some files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +67,11 @@ impl History {
     pub fn scan(&self, files: Vec<HistoryFile>, scan: Scan) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let history = self.clone();
         stream::iter(files)
-            .map(Ok::<_, Error>)
-            .and_then(move |file| {
+            .map(move |file| {
                 let (history, scan) = (history.clone(), scan.clone());
-                async move { history.scan_file(&file, &scan).await.context(|| format!("read history file {}", file.path)) }
+                async move { history.scan_file(&file, &scan).await.map_err(|e| damaged(e, &file.path)) }
             })
+            .buffered(FOOTERS)
             .try_flatten()
     }
 
@@ -123,10 +126,21 @@ impl History {
         Ok(batches
             .map(move |batch| {
                 let rows = batch.map_err(reader::error).and_then(|b| schema::to_rows(&b, &schema)).and_then(|b| within(b, &hashes));
-                rows.context(|| format!("read history file {path}"))
+                rows.map_err(|e| damaged(e, &path))
             })
             .try_filter(|batch| std::future::ready(batch.num_rows() > 0))
             .boxed())
+    }
+}
+
+/// A file that the table names and that cannot be read: the raw log has what was in it.
+fn damaged(error: Error, path: &str) -> Error {
+    let doing = format!("read history file {path}");
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Corrupt => {
+            Error::corrupt(format!("{doing}: it is damaged or gone; restate its bucket, or restore it from a copy")).with_source(error)
+        }
+        _ => error.while_doing(doing),
     }
 }
 

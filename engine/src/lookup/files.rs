@@ -50,7 +50,8 @@ pub(super) async fn find(store: &Arc<dyn ObjectStore>, table: &str, version: Opt
         return Err(Error::invalid(format!("table {table}: only a Delta table has versions, and there is none")));
     }
     let metas = match store.head(&path).await {
-        Ok(meta) => vec![meta],
+        // A store that is part of another may tell the other's path.
+        Ok(meta) => vec![ObjectMeta { location: path.clone(), ..meta }],
         Err(object_store::Error::NotFound { .. }) => listed(store, &path).await.context(|| format!("list table {table}"))?,
         Err(e) => return Err(Error::from(e).while_doing(format!("find table {table}"))),
     };

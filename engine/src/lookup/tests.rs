@@ -81,6 +81,20 @@ async fn the_newest_row_known_at_the_time_answers() {
 }
 
 #[tokio::test]
+async fn a_single_file_of_a_local_folder_is_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = crate::lake::Lake::local(folder.path()).unwrap();
+    let memory = InMemory::new();
+    put(&memory, "movies.parquet", &movies(&[(Some(1), Some(20), "b")])).await;
+    let bytes = memory.get(&Path::from("movies.parquet")).await.unwrap().bytes().await.unwrap();
+    std::fs::write(folder.path().join("movies.parquet"), bytes).unwrap();
+    let mut plan = plan();
+    plan.lookup.table = "movies.parquet".into();
+    let table = TableLookup::load(Arc::clone(tables.store()), &plan, None).await.unwrap();
+    assert_eq!(titles(&table, &[(Some(1), 20_000)]).await, [Some("b".to_owned())]);
+}
+
+#[tokio::test]
 async fn lists_and_vectors_come_packed_and_rounded() {
     let store = InMemory::new();
     put(&store, "movies/a.parquet", &movies(&[(Some(1), Some(0), "ab")])).await;

@@ -285,11 +285,17 @@ impl Node {
     /// A feature as it is live.
     ///
     /// # Errors
-    /// `NotFound` for a feature that is not live.
+    /// `NotFound` for a feature that is not live; `Unavailable`, with the reason, for one that could not be loaded.
     pub async fn feature(&self, feature: &QualifiedName) -> Result<Arc<ServedFeature>> {
         let running = self.inner.running.lock().await;
-        let found = running.features.get(feature).ok_or_else(|| Error::not_found(format!("feature {feature} is not live here")))?;
-        Ok(Arc::clone(&found.served))
+        if let Some(found) = running.features.get(feature) {
+            return Ok(Arc::clone(&found.served));
+        }
+        let failed = |state: &serve::State| if let serve::State::Failed { reason } = state { Some(reason.clone()) } else { None };
+        Err(match self.inner.reader.registry.revisions(feature).values().find_map(failed) {
+            Some(reason) => Error::new(ErrorKind::Unavailable, format!("feature {feature} could not be loaded: {reason}")),
+            None => Error::not_found(format!("feature {feature} is not live here")),
+        })
     }
 
     /// The signals that run, for status.

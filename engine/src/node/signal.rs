@@ -12,6 +12,7 @@ use tress_configs::SignalPlan;
 use super::metered::{self, Metered};
 use crate::base::Residence;
 use crate::error::Result;
+use crate::faults::{self, Point};
 use crate::history::History;
 use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
@@ -138,6 +139,15 @@ impl RunningSignal {
         self.stream.counts()
     }
 
+    /// Tidies the tail, keeps it in the lake and drops the changelog before it: what otherwise happens every few minutes.
+    ///
+    /// # Errors
+    /// `Full` when there is no room, `Unavailable` when lake or log do not answer: what was kept before stays.
+    pub async fn keep(&self, log: &dyn Log) -> Result<()> {
+        tidy(&self.store)?;
+        keep(&self.store, log).await
+    }
+
     /// Stops all roles; the stream commits what it has published.
     pub async fn stop(&self) {
         self.shutdown.cancel();
@@ -201,20 +211,26 @@ async fn upkeep(store: Arc<SignalStore>, log: Arc<dyn Log>, shutdown: Cancellati
             () = tokio::time::sleep(UPKEEP) => {}
         }
         since_snapshot += UPKEEP;
-        let tidied = tokio::task::block_in_place(|| store.shards().iter().try_for_each(tail::Shard::maintain));
-        if let Err(error) = tidied {
+        if let Err(error) = tidy(&store) {
             tracing::warn!(uid = store.uid(), %error, "the tail could not be tidied; trying again");
         }
         if since_snapshot < SNAPSHOT {
             continue;
         }
         since_snapshot = Duration::ZERO;
-        let kept = async {
-            let positions = store::take(&store).await?;
-            log.trim(&layout::changelog(store.uid()), &positions).await
-        };
-        if let Err(error) = kept.await {
+        if let Err(error) = keep(&store, log.as_ref()).await {
             tracing::warn!(uid = store.uid(), %error, "the tail could not be kept; a restart replays more of the changelog");
         }
     }
+}
+
+fn tidy(store: &SignalStore) -> Result<()> {
+    tokio::task::block_in_place(|| store.shards().iter().try_for_each(tail::Shard::maintain))
+}
+
+/// Keeps the tail in the lake; then nobody needs the changelog before it.
+async fn keep(store: &SignalStore, log: &dyn Log) -> Result<()> {
+    let positions = store::take(store).await?;
+    faults::point(Point::ChangelogTrim)?;
+    log.trim(&layout::changelog(store.uid()), &positions).await
 }

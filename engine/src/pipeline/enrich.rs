@@ -89,17 +89,17 @@ impl Enricher {
         for (record, bits) in records.found.iter_mut().enumerate() {
             *bits |= i32::from(found.found.value(record)) << bit;
         }
-        if found.found.true_count() == rows {
-            return Ok(found.columns);
-        }
-        let pick: Vec<(usize, usize)> = (0..rows).map(|row| if found.found.value(row) { (0, row) } else { (1, 0) }).collect();
         found
             .columns
             .into_iter()
             .zip(&self.defaults)
             .map(|(column, default)| match default {
-                Some(default) => Ok(interleave(&[column.as_ref() as &dyn Array, default.as_ref()], &pick)?),
-                None => Ok(column),
+                // A row that was found and has no value gets it too: the column is declared never to be null.
+                Some(default) if column.null_count() > 0 => {
+                    let pick: Vec<(usize, usize)> = (0..rows).map(|row| if column.is_valid(row) { (0, row) } else { (1, 0) }).collect();
+                    Ok(interleave(&[column.as_ref() as &dyn Array, default.as_ref()], &pick)?)
+                }
+                Some(_) | None => Ok(column),
             })
             .collect()
     }

@@ -48,7 +48,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
     own.create(&layout::changelog(uid), partitions).await?;
     own.create(&layout::dead_letters(uid), 1).await?;
     let whole = Plan::Signal(SignalPlan::clone(plan));
-    put(platform, &layout::plan(&whole.digest()), whole.canonical_json()).await?;
+    put_plan(platform, &whole).await?;
     let revision = Revision {
         version: VERSION,
         uid: uid.to_owned(),
@@ -89,8 +89,8 @@ pub async fn read(platform: &Platform, uid: &str) -> Result<Option<Revision>> {
         Err(e) => return Err(e).context(|| format!("read {path}")),
     };
     let bytes = found.bytes().await.context(|| format!("read {path}"))?;
-    let revision: Revision =
-        serde_json::from_slice(&bytes).map_err(|e| Error::corrupt(format!("read {path}: not a revision")).with_source(e))?;
+    let revision: Revision = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::corrupt(format!("read {path}: not a revision; restore it from a copy")).with_source(e))?;
     if revision.version > VERSION {
         return Err(Error::invalid(format!("read {path}: format {} is not known here; use a newer program", revision.version)));
     }
@@ -105,10 +105,11 @@ pub async fn plan(platform: &Platform, digest: &str) -> Result<Plan> {
     let path = layout::plan(digest);
     let bytes =
         platform.lake().store().get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|e| Error::corrupt(format!("read {path}: not a plan")).with_source(e))?;
-    let plan = Plan::from_json(text).map_err(|e| Error::invalid(format!("read {path}: {e}")))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|e| Error::corrupt(format!("read {path}: not a plan; apply its definition again")).with_source(e))?;
+    let plan = Plan::from_json(text).map_err(|e| Error::invalid(format!("read {path}: {e}; apply its definition again")))?;
     if plan.digest() != digest {
-        return Err(Error::corrupt(format!("read {path}: its contents have another digest; prepare the revision again")));
+        return Err(Error::corrupt(format!("read {path}: its contents have another digest; apply its definition again")));
     }
     Ok(plan)
 }
@@ -119,9 +120,7 @@ pub async fn plan(platform: &Platform, digest: &str) -> Result<Plan> {
 /// When the lake does not answer.
 pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> Result<String> {
     let whole = Plan::Feature(plan.clone());
-    let digest = whole.digest();
-    put(platform, &layout::plan(&digest), whole.canonical_json()).await?;
-    Ok(digest)
+    put_plan(platform, &whole).await
 }
 
 /// Everything that the plan needs of the outside world; all that is wrong at once.
@@ -157,6 +156,14 @@ async fn start(platform: &Platform, plan: &SignalPlan, log: &Arc<dyn Log>) -> Re
     let Some(snapshot) = raw.snapshot(None).await? else { return Ok(earliest) };
     let archived = |partition: i32| snapshot.cut.iter().find(|p| p.partition == partition).map_or(0, |p| p.offset);
     Ok(earliest.into_iter().map(|p| Position { offset: p.offset.max(archived(p.partition)), ..p }).collect())
+}
+
+/// Puts a plan under its digest. What is there is the same, or was damaged and is whole now.
+async fn put_plan(platform: &Platform, plan: &Plan) -> Result<String> {
+    let digest = plan.digest();
+    let path = layout::plan(&digest);
+    platform.lake().store().put(&path, PutPayload::from(plan.canonical_json())).await.context(|| format!("write {path}"))?;
+    Ok(digest)
 }
 
 /// Puts a file unless it is there; what is there stays.

@@ -135,7 +135,7 @@ fn bind(plan: &FeaturePlan, read: &SignalRead, signal: &SignalPlan) -> Result<Re
         .as_ref()
         .map(|expression| {
             let columns = read.filter_columns.iter().map(|name| source(name)).collect::<Result<Vec<_>>>()?;
-            let schema = Arc::new(Schema::new(columns.iter().map(|c| signal.columns[*c].output_field()).collect::<Vec<_>>()));
+            let schema = Arc::new(Schema::new(columns.iter().map(|c| signal.columns[*c].stored_field()).collect::<Vec<_>>()));
             let expr = tress_configs::expression::physical(expression, &schema)
                 .map_err(|e| Error::invalid(format!("load {}: where of signal {}: {e}", plan.name, signal.name)))?;
             Ok::<_, Error>(Filter { expr, columns, schema })

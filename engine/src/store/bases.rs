@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::Array;
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::signal::Installed;
@@ -23,16 +22,14 @@ const LOOK: Duration = Duration::from_secs(300);
 pub struct Bases {
     pub store: Arc<SignalStore>,
     pub residence: Residence,
-    /// The last that was loaded: the next shares its runs.
+    /// The last that was loaded: the next shares its runs. Held while one is loaded: two would write the same files.
     loaded: Mutex<Option<Arc<Base>>>,
-    /// One load at a time: an announcement and whoever made the base both ask, and an older base must never follow a newer one.
-    loading: tokio::sync::Mutex<()>,
 }
 
 impl Bases {
     #[must_use]
     pub fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
-        Self { store, residence, loaded: Mutex::new(None), loading: tokio::sync::Mutex::default() }
+        Self { store, residence, loaded: Mutex::new(None) }
     }
 
     /// Shows readers the newest base, if they do not see it yet.
@@ -40,14 +37,13 @@ impl Bases {
     /// # Errors
     /// When the lake does not answer or a file of it is damaged; readers go on with what they have.
     pub async fn refresh(&self) -> Result<()> {
-        let _one_at_a_time = self.loading.lock().await;
+        let mut loaded = self.loaded.lock().await;
         let history = self.store.history();
         let Some(manifest) = Manifest::newest(history).await? else { return Ok(()) };
         if self.store.base().is_some_and(|seen| seen.manifest >= manifest.number) {
             return Ok(());
         }
-        let previous = self.loaded.lock().clone();
-        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, previous.as_deref()).await?);
+        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, loaded.as_deref()).await?);
         let manifest = base.manifest();
         let snapshot = history
             .snapshot_at(Some(manifest.history))
@@ -71,7 +67,7 @@ impl Bases {
             };
             manifest.cut.as_ref().is_some_and(|cut| cut.covers(position))
         })?;
-        *self.loaded.lock() = Some(Arc::clone(&base));
+        *loaded = Some(Arc::clone(&base));
         Ok(())
     }
 

@@ -42,7 +42,9 @@ pub async fn take(store: &SignalStore) -> Result<Vec<Position>> {
     let lake = store.history().lake().store();
     let folder = layout::tail_snapshots(store.uid());
     let before = list(lake.as_ref(), &folder).await?;
-    let number = before.iter().filter_map(|name| number_of(name)).max().unwrap_or(0) + 1;
+    // Beyond every file that is there, also the runs of a snapshot that was killed: its names must not be taken again, because
+    // whatever was there before is deleted below.
+    let number = before.iter().filter_map(|name| name.get(..10)?.parse::<u64>().ok()).max().unwrap_or(0) + 1;
     let mut snapshot = Snapshot { version: VERSION, number, shards: Vec::new() };
     for (shard, target) in store.shards().iter().enumerate() {
         let frozen = target.frozen()?;
@@ -82,7 +84,7 @@ pub async fn restore(store: &SignalStore) -> Result<()> {
     let path = folder.clone().join(manifest_name(number));
     let bytes = lake.get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
     let snapshot: Snapshot = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::corrupt(format!("read {path}: not a tail snapshot; delete it")).with_source(e))?;
+        .map_err(|e| Error::corrupt(format!("read {path}: not a tail snapshot; restore it from a copy")).with_source(e))?;
     if snapshot.version > VERSION || snapshot.shards.len() != store.shards().len() {
         return Err(Error::invalid(format!("read {path}: of another format or another plan; use the program that wrote it")));
     }
@@ -90,8 +92,8 @@ pub async fn restore(store: &SignalStore) -> Result<()> {
         let mut runs = Vec::with_capacity(of_shard.runs.len());
         for name in of_shard.runs {
             let path = folder.clone().join(name.as_str());
-            let bytes = lake.get(&path).await.context(|| format!("read {path}"))?.bytes().await.context(|| format!("read {path}"))?;
-            runs.push(run::read(bytes).context(|| format!("read {path}"))?);
+            let read = async { run::read(lake.get(&path).await?.bytes().await?) };
+            runs.push(read.await.map_err(|e| e.of_a_needed_file().while_doing(format!("read {path}")))?);
         }
         target.restore(runs, of_shard.position);
     }

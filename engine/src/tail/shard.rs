@@ -12,6 +12,7 @@ use super::hot::{Appended, Hot, MAX_ROWS};
 use super::read_set::{ReadSet, Sealed};
 use super::spill::TailRun;
 use crate::error::{Context, Result};
+use crate::faults::{self, Point};
 use crate::rows::Rows;
 use crate::run::{self, Run};
 
@@ -139,6 +140,7 @@ impl Shard {
             }
         }
         set.sealed = sealed;
+        faults::point(Point::ReadSetSwap)?;
         self.set.store(Arc::new(set));
         drop(writer);
         self.spill()
@@ -174,6 +176,7 @@ impl Shard {
         }
         let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
         let Some(first) = batches.first() else { return Ok(()) };
+        faults::point(Point::TailFreeze)?;
         let run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
         let mut next = ReadSet::clone(&set);
         next.runs.push(Arc::new(TailRun::in_memory(run)));

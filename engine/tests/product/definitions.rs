@@ -113,13 +113,18 @@ pub fn shape() -> impl Strategy<Value = Shape> {
         },
     );
     let columns = subsequence(COLUMNS.to_vec(), 1..=COLUMNS.len()).prop_shuffle();
-    let read = (columns, any::<bool>(), weighted(0.3, 0i64..4), weighted(0.3, 1usize..5)).prop_map(
-        |(columns, renames_item, least_item, length)| ReadShape { columns, renames_item, least_item, length },
-    );
+    let read = (columns, any::<bool>(), weighted(0.3, 0i64..4), weighted(0.3, 1usize..5))
+        .prop_map(|(columns, renames_item, least_item, length)| ReadShape { columns, renames_item, least_item, length });
     let feature = (1usize..7, weighted(0.3, select(vec![12i64, 48])), prop_oneof![Just(0u8), any::<u8>()], 0u8..4, 1i64..30).prop_map(
         |(length, window_hours, deduplicate, view, gap_hours)| FeatureShape { length, window_hours, deduplicate, view, gap_hours },
     );
-    (any::<bool>(), vec((signal, read), 1..3), feature).prop_map(|(strings, signals, feature)| Shape { strings, signals, feature })
+    (any::<bool>(), vec((signal, read), 1..3), feature).prop_map(|(strings, mut signals, feature)| {
+        for (_, read) in &mut signals {
+            // A share of more than the whole is refused at compile.
+            read.length = read.length.map(|length| length.min(feature.length));
+        }
+        Shape { strings, signals, feature }
+    })
 }
 
 /// Raw events of up to two signals in one topic, most of them delivered once, in any order.
@@ -149,11 +154,7 @@ fn instant() -> impl Strategy<Value = i64> {
 }
 
 pub fn entities(strings: bool) -> Vec<Value> {
-    if strings {
-        ["u", "ü", ""].map(|text| Value::Text(text.to_owned())).to_vec()
-    } else {
-        [7, -1, i64::MAX].map(Value::Int).to_vec()
-    }
+    if strings { ["u", "ü", ""].map(|text| Value::Text(text.to_owned())).to_vec() } else { [7, -1, i64::MAX].map(Value::Int).to_vec() }
 }
 
 impl Shape {
@@ -355,6 +356,25 @@ fn output(read: &ReadShape, column: &str) -> String {
 }
 
 impl Delivery {
+    /// State `rev` of the event of the first entity and `item`.
+    pub fn state(item: i64, rev: i64, score: f32, op: Option<&'static str>) -> Self {
+        let raw = Raw {
+            kind: 0,
+            user: Some(0),
+            item: Some(item),
+            at: START,
+            seen: START,
+            op,
+            rev: Some(rev),
+            score: Some(score),
+            title: None,
+            tags: None,
+            writes_nulls: false,
+            torn: false,
+        };
+        Self { raw, record_timestamp: START }
+    }
+
     pub fn payload(&self, strings: bool) -> Vec<u8> {
         let raw = &self.raw;
         let user = raw.user.map(|u| match &entities(strings)[u] {

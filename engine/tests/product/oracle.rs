@@ -94,6 +94,13 @@ pub struct Question {
     pub oldest_first: bool,
 }
 
+impl Question {
+    /// Everything of an entity as of a time.
+    pub const fn of(entity: Value, as_of: i64) -> Self {
+        Self { entity, as_of, known_by: None, since: None, until: None, signals: None, columns: None, limit: None, oldest_first: false }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub rows: Vec<Vec<Value>>,

@@ -8,6 +8,7 @@ use tress_configs::name::QualifiedName;
 
 use super::{Route, WHOLE_BP};
 use crate::error::{Error, ErrorKind, Result};
+use crate::faults::{self, Point};
 
 /// The format of route files.
 pub const ROUTE_VERSION: u32 = 1;
@@ -117,12 +118,13 @@ pub async fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes).await?;
         file.sync_all().await?;
         drop(file);
+        faults::point(Point::RouteWrite)?;
         tokio::fs::rename(&beside, path).await?;
         // The rename itself must last, too.
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             tokio::fs::File::open(folder).await?.sync_all().await?;
         }
-        Ok::<(), std::io::Error>(())
+        Ok::<(), Error>(())
     };
-    write.await.map_err(|e| Error::from(e).while_doing(doing()))
+    write.await.map_err(|e| e.while_doing(doing()))
 }
