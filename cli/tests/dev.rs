@@ -208,3 +208,81 @@ fn the_admin_address_wants_the_token() {
     assert!(second.err.contains("another process runs in defs"), "{}", second.err);
     drop(dev);
 }
+
+#[test]
+fn standard_input_is_taken_like_a_file() {
+    let dir = folder();
+    let dir = dir.path();
+    append(&dir.join("views.jsonl"), &(0..20).map(|i| event("u1", i)).collect::<String>());
+    let input = fs::File::open(dir.join("views.jsonl")).expect("a file");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_tress"))
+        .current_dir(dir)
+        .args(["dev", "defs", "--input", "views=-", "--once", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
+        .stdin(input)
+        .output()
+        .expect("tress runs");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(items(dir, "u1").len(), 20);
+}
+
+#[test]
+fn a_damaged_file_is_named_and_nothing_is_read_past_it() {
+    let dir = folder();
+    let dir = dir.path();
+    append(&dir.join("views.jsonl"), &(0..200).map(|i| event("u1", i)).collect::<String>());
+    let once = ["dev", "defs", "--input", "views=views.jsonl", "--once", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    assert_eq!(run(dir, &once).code, Some(0));
+    let mut damaged = 0;
+    for partition in fs::read_dir(dir.join("defs/.tress/log/topics/views")).expect("partitions") {
+        for file in fs::read_dir(partition.expect("a partition").path()).into_iter().flatten() {
+            let path = file.expect("a file").path();
+            let length = fs::metadata(&path).expect("a file").len();
+            if length > 1000 {
+                OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(length / 2)).expect("cut");
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0, "there was no file to damage");
+    let ended = run(dir, &["get", "recent", "u1", "--dir", "defs"]);
+    assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
+    assert!(ended.err.contains(".tress/log/topics/views/"), "{}", ended.err);
+}
+
+/// A limit on the size of files stands for a disk without room: writes fail with the same kind of error, and it can be lifted.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_room_no_input_is_taken_until_there_is_some() {
+    let dir = folder();
+    let dir = dir.path();
+    let total = 20_000;
+    append(&dir.join("views.jsonl"), &(0..total).map(|i| event(&format!("u{}", i % 10), i)).collect::<String>());
+    // Blocks of 1 KiB. The signal that comes with the limit is ignored, so that the write itself fails.
+    let limited = "trap '' XFSZ; ulimit -S -f 300; exec \"$0\" \"$@\"";
+    let log = fs::File::create(dir.join("limited.log")).expect("a log file");
+    let mut child = std::process::Command::new("bash")
+        .current_dir(dir)
+        .args(["-c", limited, env!("CARGO_BIN_EXE_tress")])
+        .args(["dev", "defs", "--input", "views=views.jsonl", "--once", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("tress dev starts");
+    let said = || fs::read_to_string(dir.join("limited.log")).expect("a log");
+    let mut until = |what: &str| {
+        let began = std::time::Instant::now();
+        while !said().contains(what) {
+            let ended = child.try_wait().expect("a process");
+            assert!(ended.is_none() && began.elapsed().as_secs() < 120, "waited for {what:?}: {ended:?}\n{}", said());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    until("no input is taken from views.jsonl");
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().expect("prlimit runs").success());
+    let ended = child.wait().expect("it ends");
+    assert!(ended.success(), "{}", said());
+    assert!(said().contains("there is room again"), "{}", said());
+    assert_eq!(records(dir), total as u64, "none lost, none twice");
+    assert_eq!(items(dir, "u3").len(), 100);
+}

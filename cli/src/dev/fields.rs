@@ -1,6 +1,7 @@
 //! What the signals of a topic declare of its records: how CSV cells are read.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Number, Value};
 use tress_configs::SignalPlan;
@@ -9,24 +10,27 @@ use tress_configs::column::{ColumnType, Scalar};
 use super::records::insert;
 
 /// Declared fields by their path in a record, `context.surface`.
+type Declared = HashMap<String, (Vec<String>, ColumnType)>;
+
+/// What is declared of a topic's records now. Clones share it: an edited definition counts from the next record on.
 #[derive(Debug, Clone, Default)]
-pub struct Fields(HashMap<String, (Vec<String>, ColumnType)>);
+pub struct Fields(Arc<RwLock<Declared>>);
 
 impl Fields {
     /// Of all signals that read `topic`; the first that declares a field decides.
-    pub fn of<'a>(topic: &str, signals: impl IntoIterator<Item = &'a SignalPlan>) -> Self {
-        let mut fields = HashMap::new();
+    pub fn declare<'a>(&self, topic: &str, signals: impl IntoIterator<Item = &'a SignalPlan>) {
+        let mut fields = Declared::new();
         for signal in signals.into_iter().filter(|s| s.source.stream.topic == topic) {
             for field in &signal.event.fields {
                 fields.entry(field.path.join(".")).or_insert_with(|| (field.path.clone(), field.column_type.clone()));
             }
         }
-        Self(fields)
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fields;
     }
 
     /// Puts a cell where it belongs; an empty one is null, one of an undeclared column text.
     pub fn put(&self, object: &mut Map<String, Value>, name: &str, cell: &str) {
-        match self.0.get(name) {
+        match self.0.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             Some((path, column_type)) => insert(object, path, typed(cell, column_type)),
             None => insert(object, &[name.to_owned()], if cell.is_empty() { Value::Null } else { Value::from(cell) }),
         }
@@ -41,7 +45,8 @@ impl Fields {
             "list" => ColumnType::list(Scalar::String),
             _ => ColumnType::scalar(Scalar::String),
         };
-        Self(fields.iter().map(|(path, t)| ((*path).to_owned(), (path.split('.').map(str::to_owned).collect(), column_type(t)))).collect())
+        let fields = fields.iter().map(|(path, t)| ((*path).to_owned(), (path.split('.').map(str::to_owned).collect(), column_type(t))));
+        Self(Arc::new(RwLock::new(fields.collect())))
     }
 }
 

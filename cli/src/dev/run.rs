@@ -89,15 +89,19 @@ async fn work(settings: &Settings, workspace: &Workspace, node: &Arc<Node>, stop
     }
 
     let current = started.as_ref().unwrap_or(workspace);
+    let mut declared: Vec<(String, Fields)> = Vec::new();
     let mut counters = report::Counters::new();
-    let mut feeds: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let mut feeds = Vec::new();
     for input in &settings.inputs {
         let appended = Arc::new(AtomicU64::new(0));
         counters.push((format!("{} → {}", input.shown(), input.topic), Arc::clone(&appended)));
-        let fields = Fields::of(&input.topic, current.compiled().filter_map(|(_, c)| c.plan.as_signal()));
+        let fields = Fields::default();
+        declared.push((input.topic.clone(), fields.clone()));
         let feed = Feed { input: input.clone(), node: Arc::clone(node), fields, at_end: settings.at_end, appended, stop: stop.clone() };
-        feeds.spawn(feed.run());
+        feeds.push(feed);
     }
+    declare(&declared, current);
+    let mut feeds: JoinSet<anyhow::Result<()>> = feeds.into_iter().map(Feed::run).collect();
     tasks.spawn(report::throughput(Arc::clone(node), counters.clone(), stop.clone()));
     if let Some(entity) = settings.watch_entity.clone() {
         tasks.spawn(report::watch_entity(Arc::clone(node), entity, stop.clone()));
@@ -107,7 +111,9 @@ async fn work(settings: &Settings, workspace: &Workspace, node: &Arc<Node>, stop
         tokio::select! {
             () = interrupted.next() => break Ok(()),
             Some(()) = watch.next() => {
-                reload(&settings.dir, node).await?;
+                if let Some(workspace) = reload(&settings.dir, node).await? {
+                    declare(&declared, &workspace);
+                }
             }
             Some(fed) = feeds.join_next() => {
                 match (fed.context("an input ended badly").flatten(), settings.at_end) {
@@ -126,6 +132,13 @@ async fn work(settings: &Settings, workspace: &Workspace, node: &Arc<Node>, stop
     while feeds.join_next().await.is_some() {}
     while tasks.join_next().await.is_some() {}
     ended
+}
+
+/// Tells the inputs of each topic what its signals declare.
+fn declare(inputs: &[(String, Fields)], workspace: &Workspace) {
+    for (topic, fields) in inputs {
+        fields.declare(topic, workspace.compiled().filter_map(|(_, c)| c.plan.as_signal()));
+    }
 }
 
 /// Waits until everything that was appended can be read.

@@ -37,7 +37,15 @@ fn one(entry: &Planned, style: Style) -> String {
     let mut text = format!("{sign} {}  {}  {}\n", style.bold(&entry.object), word, style.dim(&revision));
     for difference in &entry.differences {
         let at = if difference.path.is_empty() { String::new() } else { format!("{}: ", difference.path) };
-        text.push_str(&format!("    {:<11} {at}{}\n", difference.class, difference.reason));
+        text.push_str(&format!("    {:<12}{at}{}\n", difference.class, difference.reason));
+    }
+    if entry.class == Some("Breaking") {
+        let remedy = if entry.object.starts_with("SignalDefinition/") {
+            "raise schemaVersion: both versions then run side by side"
+        } else {
+            "give the changed feature a new name"
+        };
+        text.push_str(&format!("    remedy      {remedy}\n"));
     }
     for line in &entry.schema {
         text.push_str(&format!("    column      {line}\n"));

@@ -97,7 +97,9 @@ pub fn read_table(path: &Path) -> Result<RecordBatch> {
         let reader = arrow::csv::ReaderBuilder::new(Arc::new(schema)).with_format(format).build(file).map_err(|e| not_a_table(path, &e))?;
         reader.collect::<std::result::Result<_, _>>().map_err(|e| not_a_table(path, &e))?
     } else {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(|e| not_a_table(path, &e))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .map_err(|e| not_a_table(path, &e))?;
         reader.collect::<std::result::Result<_, _>>().map_err(|e| not_a_table(path, &e))?
     };
     let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| Error::invalid(format!("read {shown}: it holds no labels")))?;

@@ -127,9 +127,8 @@ impl Session {
 /// With the remedy, when another process has it open.
 pub async fn open(dir: &Path, listen: Listen) -> anyhow::Result<Arc<Node>> {
     Node::open(settings(dir, listen)).await.map_err(|e| match e.kind() {
-        ErrorKind::Conflict => {
-            anyhow::Error::new(e).context(format!("another process runs in {}: stop it, or work through it", dir.display()))
-        }
+        ErrorKind::Conflict => anyhow::Error::new(e)
+            .context(format!("another process runs in {}, or is just starting there: wait until it serves, or stop it", dir.display())),
         _ => e.into(),
     })
 }
