@@ -202,7 +202,7 @@ fn same_sequences(finished: &Said, reference: &Said) -> Result<(), String> {
 }
 
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = text.lines().filter(|l| !l.is_empty() && !l.starts_with("@seen") && !l.starts_with("@after")).collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
 }
 
