@@ -9,7 +9,8 @@ use tress_engine::read::Query;
 
 use crate::child::{feature, open, read, records, signal};
 use crate::model;
-use crate::scenario::{FEATURES, NOW, TOPIC, USERS, desired, name, write_titles};
+use crate::scenario::{NOW, TOPIC, USERS, desired, name, write_titles};
+use crate::steps::FEATURES;
 
 const BATCHES: u64 = 4;
 const LENGTH: u32 = 10;

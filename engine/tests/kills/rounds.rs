@@ -11,7 +11,8 @@ use tress_engine::faults::{self, Point};
 
 use crate::child::{FOLDER, FROM};
 use crate::model::{self, Rows};
-use crate::scenario::{FEATURES, Step, batches, last_length, name, steps, write_titles};
+use crate::scenario::{name, write_titles};
+use crate::steps::{FEATURES, Step, batches, last_length, steps};
 
 /// Hits of a point at which the process is killed.
 const HITS: [u32; 3] = [1, 2, 5];
