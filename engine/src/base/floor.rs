@@ -5,16 +5,13 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{Schema, SchemaRef};
-use datafusion_physical_expr::PhysicalExpr;
 use tress_configs::SignalPlan;
 
 use super::demand::{Demand, Demands};
 use crate::entity::Entity;
-use crate::error::{Error, Result};
-use crate::read::key;
+use crate::error::{Context, Error, Result};
+use crate::read::{Condition, key};
 use crate::rows::Rows;
 use crate::run::{Floors, NO_FLOOR, order};
 
@@ -40,7 +37,7 @@ pub struct Needs {
 
 #[derive(Debug)]
 struct Rule {
-    filter: Option<Filter>,
+    filter: Option<Condition>,
     required_found: i32,
     length: usize,
     share: usize,
@@ -48,13 +45,6 @@ struct Rule {
     deduplicate: Vec<usize>,
     /// µs
     window: Option<i64>,
-}
-
-#[derive(Debug)]
-struct Filter {
-    expr: Arc<dyn PhysicalExpr>,
-    columns: Vec<usize>,
-    schema: SchemaRef,
 }
 
 /// Rows of some entities that base keeps, and their floors.
@@ -187,16 +177,8 @@ impl Rule {
                 Error::invalid(format!("base of {}: feature {feature} reads column {name}, which this revision has not", signal.name))
             })
         };
-        let filter = filter
-            .as_ref()
-            .map(|expression| {
-                let columns = filter_columns.iter().map(column).collect::<Result<Vec<_>>>()?;
-                let schema = Arc::new(Schema::new(columns.iter().map(|c| signal.columns[*c].output_field()).collect::<Vec<_>>()));
-                let expr = tress_configs::expression::physical(expression, &schema)
-                    .map_err(|e| Error::invalid(format!("base of {}: where of feature {feature}: {e}", signal.name)))?;
-                Ok::<_, Error>(Filter { expr, columns, schema: Arc::new(nullable(&schema)) })
-            })
-            .transpose()?;
+        let filter = filter.as_ref().map(|expression| Condition::new(expression, filter_columns, signal)).transpose();
+        let filter = filter.context(|| format!("base of {}: feature {feature}", signal.name))?;
         Ok(Self {
             filter,
             required_found: *required_found,
@@ -214,8 +196,9 @@ impl Rule {
     }
 
     fn outputs(&self, rows: &Rows) -> Result<BooleanBuffer> {
-        let passed = self.filter.as_ref().map(|filter| filter.evaluate(rows)).transpose()?;
-        let passes = |row: usize| passed.as_ref().is_none_or(|p| p.is_valid(row) && p.value(row));
+        let columns = |filter: &Condition| filter.columns().iter().map(|c| Arc::clone(rows.signal_column(*c))).collect();
+        let passed = self.filter.as_ref().map(|filter| filter.holds(columns(filter), rows.len())).transpose()?;
+        let passes = |row: usize| passed.as_ref().is_none_or(|p| p.value(row));
         Ok(BooleanBuffer::collect_bool(rows.len(), |row| {
             !rows.deleted().value(row) && rows.found()[row] & self.required_found == self.required_found && passes(row)
         }))
@@ -231,21 +214,6 @@ impl Rule {
         }
         Some(bytes)
     }
-}
-
-impl Filter {
-    fn evaluate(&self, rows: &Rows) -> Result<arrow::array::BooleanArray> {
-        let columns = self.columns.iter().map(|c| Arc::clone(rows.signal_column(*c))).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        let values = self.expr.evaluate(&batch)?.into_array(rows.len())?;
-        values.as_boolean_opt().cloned().ok_or_else(|| Error::internal("evaluate where: it is not a boolean"))
-    }
-}
-
-/// Tombstones have no values, also where readers never see a null.
-fn nullable(schema: &Schema) -> Schema {
-    Schema::new(schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>())
 }
 
 /// The rows of each entity, of sorted rows.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion_physical_expr::PhysicalExpr;
 use tress_configs::column::{ColumnType, Scalar};
 use tress_configs::plan::{SignalRead, ViewPlan};
 use tress_configs::{FeaturePlan, SignalPlan};
 
+use super::condition::Condition;
 use super::view;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// A compiled read.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Feature {
 pub(super) struct Read {
     /// Per column of the feature: the signal's column, `None` where the signal has none of that name.
     pub sources: Vec<Option<usize>>,
-    pub filter: Option<Filter>,
+    pub filter: Option<Condition>,
     pub required_found: i32,
     /// Its share at most; `None` = as many as are asked for, and deduplication may go through more to find them.
     pub length: Option<usize>,
@@ -35,15 +35,6 @@ pub(super) struct Read {
     pub retention: Option<i64>,
     /// What the signal is called in an answer.
     pub label: String,
-}
-
-/// A `where`, compiled.
-#[derive(Debug)]
-pub(super) struct Filter {
-    pub expr: Arc<dyn PhysicalExpr>,
-    /// The signal's columns that it looks at, in the order of `schema`.
-    pub columns: Vec<usize>,
-    pub schema: SchemaRef,
 }
 
 /// Columns that an answer of events has before the plan's.
@@ -130,17 +121,8 @@ fn bind(plan: &FeaturePlan, read: &SignalRead, signal: &SignalPlan) -> Result<Re
             Ok(Some(index))
         })
         .collect::<Result<Vec<_>>>()?;
-    let filter = read
-        .filter
-        .as_ref()
-        .map(|expression| {
-            let columns = read.filter_columns.iter().map(|name| source(name)).collect::<Result<Vec<_>>>()?;
-            let schema = Arc::new(Schema::new(columns.iter().map(|c| signal.columns[*c].stored_field()).collect::<Vec<_>>()));
-            let expr = tress_configs::expression::physical(expression, &schema)
-                .map_err(|e| Error::invalid(format!("load {}: where of signal {}: {e}", plan.name, signal.name)))?;
-            Ok::<_, Error>(Filter { expr, columns, schema })
-        })
-        .transpose()?;
+    let filter = read.filter.as_ref().map(|expression| Condition::new(expression, &read.filter_columns, signal)).transpose();
+    let filter = filter.context(|| format!("load {}", plan.name))?;
     Ok(Read {
         sources,
         filter,

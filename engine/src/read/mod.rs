@@ -6,6 +6,7 @@
 //! ```
 
 mod assemble;
+mod condition;
 mod feature;
 mod gather;
 pub(crate) mod key;
@@ -16,6 +17,7 @@ mod source;
 mod view;
 
 pub use assemble::{Outcome, assemble};
+pub use condition::Condition;
 pub use feature::Feature;
 pub use query::{Coverage, MAX_LIMIT, Order, Query, Sequence};
 pub use resolve::{Bounds, Pick, Resolved};

@@ -1,11 +1,11 @@
 //! One signal's rows as its feature reads them: resolved, within bounds, `where` applied, at most its length; and where they stop being known.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, BooleanArray};
 use arrow::compute::interleave;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use super::feature::{Filter, Read};
+use super::condition::Condition;
+use super::feature::Read;
 use super::resolve::{Bounds, Pick, Resolved};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -103,28 +103,21 @@ impl<'p, 'a> SignalRows<'p, 'a> {
             return Ok(());
         }
         let passed = self.evaluate(filter, &chunk)?;
-        let passed = passed.as_boolean_opt().ok_or_else(|| Error::internal("evaluate where: it is not a boolean"))?;
         for (index, pick) in chunk.into_iter().enumerate() {
             let found = parts[pick.part].rows.found()[pick.row] & required == required;
-            if found && passed.is_valid(index) && passed.value(index) {
+            if found && passed.value(index) {
                 self.ready.push_back(pick);
             }
         }
         Ok(())
     }
 
-    fn evaluate(&self, filter: &Filter, chunk: &[Pick]) -> Result<ArrayRef> {
+    fn evaluate(&self, filter: &Condition, chunk: &[Pick]) -> Result<BooleanArray> {
         let indices: Vec<(usize, usize)> = chunk.iter().map(|p| (p.part, p.row)).collect();
-        let columns = filter
-            .columns
-            .iter()
-            .map(|column| {
-                let arrays: Vec<&dyn Array> = self.source.parts.iter().map(|p| p.rows.signal_column(*column).as_ref()).collect();
-                interleave(&arrays, &indices)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(chunk.len()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&filter.schema), columns, &options)?;
-        Ok(filter.expr.evaluate(&batch)?.into_array(chunk.len())?)
+        let columns = filter.columns().iter().map(|column| {
+            let arrays: Vec<&dyn Array> = self.source.parts.iter().map(|p| p.rows.signal_column(*column).as_ref()).collect();
+            interleave(&arrays, &indices)
+        });
+        filter.holds(columns.collect::<Result<Vec<_>, _>>()?, chunk.len())
     }
 }

@@ -137,7 +137,7 @@ impl Process {
         let snapshot = history.snapshot().await.expect("read").expect("a table");
         let facts = BaseFacts { manifest: 1, made_at: Some(NOW), sealed_through: snapshot.newest(), complete_through: Some(NOW + 1) };
         let shards = vec![Vec::new(); self.store.shards().len()];
-        self.store.install(Installed { facts, history: Arc::new(snapshot), shards }, |_, _| true).expect("installed");
+        self.store.install(Installed { facts, history: Arc::new(snapshot), cut: None, shards }).expect("installed");
     }
 
     /// Every read of the lake takes so long from now on.

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::Array;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::signal::Installed;
 use super::{BaseFacts, SignalStore};
-use crate::backfill::Position;
 use crate::base::{Base, Manifest, Residence};
 use crate::error::{Error, Result};
 use crate::history::bucket;
@@ -58,16 +56,14 @@ impl Bases {
                 .planned_at
                 .map(|at| bucket::start_of(at.saturating_sub(plan.lateness_ms.saturating_mul(1000)), plan.bucket)),
         };
-        let installed = Installed { facts, history: Arc::new(snapshot), shards: base.shards().to_vec() };
-        self.store.install(installed, |rows, row| {
-            let position = Position {
-                partition: rows.partition().is_valid(row).then(|| rows.partition().value(row)),
-                offset: rows.offset().is_valid(row).then(|| rows.offset().value(row)),
-                available_at: rows.available_at()[row],
-            };
-            manifest.cut.as_ref().is_some_and(|cut| cut.covers(position))
-        })?;
-        *loaded = Some(Arc::clone(&base));
+        let installed = Installed { facts, history: Arc::new(snapshot), cut: manifest.cut.clone(), shards: base.shards().to_vec() };
+        self.store.install(installed)?;
+        if let Residence::Folder(folder) = &self.residence
+            && let Err(error) = Base::sweep(folder, &[&base])
+        {
+            tracing::warn!(uid = self.store.uid(), %error, "files of older bases could not be deleted");
+        }
+        *loaded = Some(base);
         Ok(())
     }
 

@@ -6,10 +6,10 @@ use arc_swap::ArcSwapOption;
 use tress_configs::SignalPlan;
 
 use super::{Progress, SignalState};
+use crate::backfill::Cut;
 use crate::entity::{Entity, shard_of};
 use crate::error::Result;
 use crate::history::{History, Snapshot};
-use crate::rows::Rows;
 use crate::tail::{Held, Sealed, Settings, Shard};
 
 /// A signal revision that is loaded.
@@ -41,6 +41,8 @@ pub struct BaseFacts {
 pub struct Installed {
     pub facts: BaseFacts,
     pub history: Arc<Snapshot>,
+    /// What that history has of the source.
+    pub cut: Option<Cut>,
     /// By shard.
     pub shards: Vec<Vec<Arc<crate::run::Run>>>,
 }
@@ -97,13 +99,13 @@ impl SignalStore {
     ///
     /// # Errors
     /// `Full` when the tail has to spill and the disk has no room.
-    pub fn install(&self, base: Installed, covered: impl Fn(&Rows, usize) -> bool) -> Result<()> {
+    pub fn install(&self, base: Installed) -> Result<()> {
         if self.base().is_some_and(|seen| seen.manifest >= base.facts.manifest) {
             return Ok(());
         }
         let manifest = base.facts.manifest;
         for (shard, generations) in self.shards.iter().zip(base.shards) {
-            shard.install(Sealed { manifest, generations, history: Some(Arc::clone(&base.history)) }, &covered)?;
+            shard.install(Sealed { manifest, generations, history: Some(Arc::clone(&base.history)), cut: base.cut.clone() })?;
         }
         self.base.store(Some(Arc::new(base.facts)));
         Ok(())

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use arrow::array::Array;
+
 use super::hot::Hot;
 use super::spill::TailRun;
+use crate::backfill::{Cut, Position};
 use crate::entity::Entity;
 use crate::history::Snapshot;
 use crate::read::{Index, Part, Source};
+use crate::rows::Rows;
 use crate::run::{NO_FLOOR, Run, order};
 
 /// What is sealed of one shard: its part of a base, and the history that base was made from.
@@ -18,6 +22,22 @@ pub struct Sealed {
     pub generations: Vec<Arc<Run>>,
     /// What a read below the floors asks.
     pub history: Option<Arc<Snapshot>>,
+    /// What that history has of the source; `None` = nothing.
+    pub cut: Option<Cut>,
+}
+
+impl Sealed {
+    /// Whether history has the row: then the tail need not keep it.
+    #[must_use]
+    pub fn covers(&self, rows: &Rows, row: usize) -> bool {
+        self.cut.as_ref().is_some_and(|cut| {
+            cut.covers(Position {
+                partition: rows.partition().is_valid(row).then(|| rows.partition().value(row)),
+                offset: rows.offset().is_valid(row).then(|| rows.offset().value(row)),
+                available_at: rows.available_at()[row],
+            })
+        })
+    }
 }
 
 /// Everything that a read of this shard may look at. Immutable but for `hot`, which only grows.

@@ -125,7 +125,7 @@ impl Shard {
     ///
     /// # Errors
     /// As [`Run::from_rows`].
-    pub fn install(&self, sealed: Sealed, covered: impl Fn(&Rows, usize) -> bool) -> Result<()> {
+    pub fn install(&self, sealed: Sealed) -> Result<()> {
         let mut writer = self.writer.lock();
         if sealed.manifest < self.set.load().sealed.manifest {
             return Ok(());
@@ -134,7 +134,7 @@ impl Shard {
         let mut set = ReadSet::clone(&self.set.load());
         let runs = std::mem::take(&mut set.runs);
         if !runs.is_empty() {
-            let merged = merge(&runs, |rows, row| !covered(rows, row))?;
+            let merged = merge(&runs, |rows, row| !sealed.covers(rows, row))?;
             if !merged.rows().is_empty() {
                 set.runs.push(Arc::new(TailRun::in_memory(merged)));
             }
@@ -155,7 +155,8 @@ impl Shard {
         let like = like_in_size(&runs);
         if like.len() > 1 {
             // Readers and the writer go on meanwhile: runs are immutable.
-            let merged = Arc::new(TailRun::in_memory(merge(&like, |_, _| true)?));
+            let sealed = self.read_set().sealed.clone();
+            let merged = Arc::new(TailRun::in_memory(merge(&like, |rows, row| !sealed.covers(rows, row))?));
             let _writer = self.writer.lock();
             let mut set = ReadSet::clone(&self.set.load());
             let before = set.runs.len();
@@ -177,9 +178,15 @@ impl Shard {
         let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
         let Some(first) = batches.first() else { return Ok(()) };
         faults::point(Point::TailFreeze)?;
-        let run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
+        let mut run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
+        // What is read again after a restart may be in base already.
+        if (0..run.rows().len()).any(|row| set.sealed.covers(run.rows(), row)) {
+            run = run::merge(&[&run], |rows, row| !set.sealed.covers(rows, row))?;
+        }
         let mut next = ReadSet::clone(&set);
-        next.runs.push(Arc::new(TailRun::in_memory(run)));
+        if !run.rows().is_empty() {
+            next.runs.push(Arc::new(TailRun::in_memory(run)));
+        }
         next.hot = Arc::new(Hot::default());
         self.set.store(Arc::new(next));
         Ok(())

@@ -6,8 +6,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, 
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::*;
+use crate::backfill::Cut;
 use crate::entity::Entity;
-use crate::rows::Rows;
 use crate::run::Run;
 
 /// Rows (entity, event_time, offset) of one partition, without columns of a signal.
@@ -37,6 +37,12 @@ fn batch(rows: &[(&str, i64, i64)]) -> RecordBatch {
 
 fn shard(memory: usize, folder: Option<&std::path::Path>) -> Shard {
     Shard::new(Settings { memory, spill_to: folder.map(std::path::Path::to_owned) })
+}
+
+/// A base that covers offsets before `end`.
+fn sealed_base(manifest: u64, generations: Vec<Arc<Run>>, end: i64) -> Sealed {
+    let cut = Cut::Offsets { cluster: "c".to_owned(), topic: "t".to_owned(), ends: [(0, end)].into() };
+    Sealed { manifest, generations, history: None, cut: Some(cut) }
 }
 
 /// Offsets that a read of `entity` sees, base included.
@@ -94,7 +100,7 @@ fn a_base_takes_over_exactly_the_rows_that_it_covers() {
     let shard = shard(usize::MAX, None);
     shard.append(batch(&[("a", 1, 1), ("a", 2, 2), ("a", 3, 3)]), 3).unwrap();
     let base = Arc::new(Run::from_rows(batch(&[("a", 1, 1), ("a", 2, 2)])).unwrap());
-    shard.install(Sealed { manifest: 1, generations: vec![base], history: None }, |rows: &Rows, row| rows.offset().value(row) < 3).unwrap();
+    shard.install(sealed_base(1, vec![base], 3)).unwrap();
     assert_eq!(offsets(&shard, "a"), BTreeSet::from([1, 2, 3]));
     assert_eq!(shard.read_set().tail_rows(), 1);
 }
@@ -103,8 +109,8 @@ fn a_base_takes_over_exactly_the_rows_that_it_covers() {
 fn an_older_base_does_not_replace_a_newer_one() {
     let shard = shard(usize::MAX, None);
     let run = |offset| vec![Arc::new(Run::from_rows(batch(&[("a", 1, offset)])).unwrap())];
-    shard.install(Sealed { manifest: 2, generations: run(2), history: None }, |_: &Rows, _| false).unwrap();
-    shard.install(Sealed { manifest: 1, generations: run(1), history: None }, |_: &Rows, _| false).unwrap();
+    shard.install(sealed_base(2, run(2), 0)).unwrap();
+    shard.install(sealed_base(1, run(1), 0)).unwrap();
     assert_eq!(offsets(&shard, "a"), BTreeSet::from([2]));
 }
 
@@ -135,11 +141,7 @@ fn what_a_reader_has_seen_never_vanishes_while_the_writer_works() {
             if offset % 37 == 36 {
                 let base = Arc::new(Run::from_rows(batch(&sealed)).unwrap());
                 let manifest = offset as u64;
-                shard
-                    .install(Sealed { manifest, generations: vec![base], history: None }, |rows: &Rows, row| {
-                        rows.offset().value(row) <= offset
-                    })
-                    .unwrap();
+                shard.install(sealed_base(manifest, vec![base], offset + 1)).unwrap();
             }
         }
         done.store(true, Ordering::Release);
@@ -173,4 +175,15 @@ fn a_snapshot_restored_gives_the_same_rows_and_position() {
     second.restore(runs, frozen.position);
     assert_eq!(offsets(&second, "a"), offsets(&first, "a"));
     assert_eq!(second.position(), 7);
+}
+
+#[test]
+fn rows_that_base_covers_leave_again_when_they_are_read_twice() {
+    let shard = shard(usize::MAX, None);
+    let base = Arc::new(Run::from_rows(batch(&[("a", 1, 1), ("a", 2, 2)])).unwrap());
+    shard.install(sealed_base(1, vec![base], 3)).unwrap();
+    shard.append(batch(&[("a", 1, 1), ("a", 2, 2), ("a", 3, 3)]), 3).unwrap();
+    shard.maintain().unwrap();
+    assert_eq!(offsets(&shard, "a"), BTreeSet::from([1, 2, 3]));
+    assert_eq!(shard.read_set().tail_rows(), 1);
 }
