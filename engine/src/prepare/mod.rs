@@ -29,7 +29,9 @@ const NEW_TOPIC_PARTITIONS: i32 = 4;
 /// # Errors
 /// `Invalid` with every contradiction and everything that is missing; `Unavailable` when a connection does not answer.
 pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> Result<Revision> {
+    let whole = Plan::Signal(SignalPlan::clone(plan));
     if let Some(revision) = read(platform, uid).await? {
+        put_plan(platform, &whole).await?;
         return Ok(revision);
     }
     check(platform, plan).await?;
@@ -47,7 +49,6 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
     let partitions = i32::try_from(plan.shards).map_err(|_| Error::internal("prepare: shards of a plan are few"))?;
     own.create(&layout::changelog(uid), partitions).await?;
     own.create(&layout::dead_letters(uid), 1).await?;
-    let whole = Plan::Signal(SignalPlan::clone(plan));
     put_plan(platform, &whole).await?;
     let revision = Revision {
         version: VERSION,

@@ -16,7 +16,8 @@ use tress_engine::{ErrorKind, faults};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Rows;
-use crate::scenario::{FEATURES, NOW, Step, TOPIC, USERS, batch, desired, name, steps};
+use crate::scenario::{NOW, TOPIC, USERS, batch, desired, name};
+use crate::steps::{FEATURES, Step, steps};
 
 /// Set for the process: its folder.
 pub const FOLDER: &str = "TRESS_TEST_KILLS";

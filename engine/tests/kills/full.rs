@@ -11,7 +11,8 @@ use tress_engine::node::{Fold, Node};
 
 use crate::child::{open, read, records, signal};
 use crate::model;
-use crate::scenario::{FEATURES, TOPIC, USERS, desired, write_titles};
+use crate::scenario::{TOPIC, USERS, desired, write_titles};
+use crate::steps::FEATURES;
 
 /// Set for the process on the small disk: where it is mounted.
 const DISK: &str = "TRESS_TEST_FULL";

@@ -8,3 +8,4 @@ mod model;
 mod race;
 mod rounds;
 mod scenario;
+mod steps;

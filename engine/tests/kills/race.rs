@@ -10,7 +10,8 @@ use tress_engine::node::{Fold, Node};
 
 use crate::child::{open, read, records, signal};
 use crate::model;
-use crate::scenario::{FEATURES, TOPIC, USERS, desired, write_titles};
+use crate::scenario::{TOPIC, USERS, desired, write_titles};
+use crate::steps::FEATURES;
 
 const BATCHES: u64 = 6;
 const LENGTH: u32 = 10;

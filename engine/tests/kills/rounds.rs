@@ -11,7 +11,8 @@ use tress_engine::faults::{self, Point};
 
 use crate::child::{FOLDER, FROM};
 use crate::model::{self, Rows};
-use crate::scenario::{FEATURES, Step, batches, last_length, name, steps, write_titles};
+use crate::scenario::{name, write_titles};
+use crate::steps::{FEATURES, Step, batches, last_length, steps};
 
 /// Hits of a point at which the process is killed.
 const HITS: [u32; 3] = [1, 2, 5];
@@ -202,7 +203,7 @@ fn same_sequences(finished: &Said, reference: &Said) -> Result<(), String> {
 }
 
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|l| !l.is_empty()).collect();
+    let lines: Vec<&str> = text.lines().filter(|l| !l.is_empty() && !l.starts_with("@seen") && !l.starts_with("@after")).collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
 }
 
