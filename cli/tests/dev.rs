@@ -180,7 +180,7 @@ fn backfill_and_dataset_go_through_the_running_server() {
     assert!(unknown.err.contains("signal \"vew\" does not run here; these do: default/view"), "{}", unknown.err);
     let arrow = std::process::Command::new(env!("CARGO_BIN_EXE_tress"))
         .current_dir(dir)
-        .args(["get", "default/recent", "u0", "--dir", "defs", "-o", "arrow"])
+        .args(["get", "recent", "u0", "--dir", "defs", "-o", "arrow"])
         .output()
         .expect("tress runs");
     let reader = arrow::ipc::reader::StreamReader::try_new(arrow.stdout.as_slice(), None).expect("an Arrow stream");
@@ -226,27 +226,30 @@ fn standard_input_is_taken_like_a_file() {
 }
 
 #[test]
-fn a_damaged_file_is_named_and_nothing_is_read_past_it() {
-    let dir = folder();
-    let dir = dir.path();
-    append(&dir.join("views.jsonl"), &(0..200).map(|i| event("u1", i)).collect::<String>());
-    let once = ["dev", "defs", "--input", "views=views.jsonl", "--once", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-    assert_eq!(run(dir, &once).code, Some(0));
-    let mut damaged = 0;
-    for partition in fs::read_dir(dir.join("defs/.tress/log/topics/views")).expect("partitions") {
-        for file in fs::read_dir(partition.expect("a partition").path()).into_iter().flatten() {
-            let path = file.expect("a file").path();
-            let length = fs::metadata(&path).expect("a file").len();
-            if length > 1000 {
-                OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(length / 2)).expect("cut");
-                damaged += 1;
+fn a_file_that_was_cut_is_named_and_nothing_is_taken_for_torn() {
+    for cut in ["segment", "acknowledged"] {
+        let dir = folder();
+        let dir = dir.path();
+        append(&dir.join("views.jsonl"), &(0..200).map(|i| event("u1", i)).collect::<String>());
+        let once = ["dev", "defs", "--input", "views=views.jsonl", "--once", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        assert_eq!(run(dir, &once).code, Some(0));
+        let mut damaged = 0;
+        for partition in fs::read_dir(dir.join("defs/.tress/log/topics/views")).expect("partitions") {
+            for file in fs::read_dir(partition.expect("a partition").path()).into_iter().flatten() {
+                let path = file.expect("a file").path();
+                let length = fs::metadata(&path).expect("a file").len();
+                if path.display().to_string().ends_with(cut) && length > 1000 {
+                    OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(length / 2)).expect("cut");
+                    damaged += 1;
+                }
             }
         }
+        assert!(damaged > 0, "there was no file to damage");
+        let ended = run(dir, &once);
+        assert_eq!(ended.code, Some(1), "{cut}: {}{}", ended.out, ended.err);
+        assert!(ended.err.contains("defs/.tress/log/topics/views/") && ended.err.contains(cut), "{}", ended.err);
+        assert!(ended.err.to_lowercase().contains("restore it from a copy"), "{}", ended.err);
     }
-    assert!(damaged > 0, "there was no file to damage");
-    let ended = run(dir, &["get", "recent", "u1", "--dir", "defs"]);
-    assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
-    assert!(ended.err.contains(".tress/log/topics/views/"), "{}", ended.err);
 }
 
 /// A limit on the size of files stands for a disk without room: writes fail with the same kind of error, and it can be lifted.

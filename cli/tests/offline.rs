@@ -149,3 +149,36 @@ fn completions_know_the_commands() {
         }
     }
 }
+
+#[test]
+fn a_parquet_sample_is_understood_too() {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+    let dir = folder();
+    let tags = ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([Some(vec![Some(1), Some(2)]), Some(vec![])]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("user_id", Arc::new(StringArray::from(vec!["a", "b"]))),
+        ("item_id", Arc::new(Int64Array::from(vec![1, 2]))),
+        ("tags", Arc::new(tags)),
+        ("note", Arc::new(StringArray::from(vec![None, Some("x")]))),
+        ("event_time", Arc::new(TimestampMicrosecondArray::from(vec![1_717_225_200_000_000, 1_717_225_200_500_000]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let file = fs::File::create(dir.path().join("clicks.parquet")).expect("a file");
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    succeed(dir.path(), &["init", "signal", "--from", "clicks.parquet", "--dir", "defs"]);
+    let signal = fs::read_to_string(dir.path().join("defs/clicks.yaml")).expect("the signal");
+    for line in [
+        "time: {field: event_time_value, unit: Rfc3339}",
+        "{name: tags, type: int64, list: true}",
+        "{name: note, type: string, nullable: true}",
+    ] {
+        assert!(signal.contains(line), "{line}\n{signal}");
+    }
+    assert_eq!(succeed(dir.path(), &["lint", "defs"]), "2 definitions, 2 tests: no issues\n");
+    let tested = succeed(dir.path(), &["test", "defs"]);
+    assert!(tested.contains("2 passed, 0 failed"), "{tested}");
+}

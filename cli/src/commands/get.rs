@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use arrow::ipc::writer::StreamWriter;
 use clap::{Args, ValueEnum};
 use tress_configs::name::QualifiedName;
@@ -38,7 +37,7 @@ pub struct Arguments {
     /// The folder of definitions.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// A server's HTTP address instead (with -o arrow its gRPC address).
+    /// A server's HTTP address instead; with -o arrow its gRPC address, and the feature as namespace/name.
     #[arg(long, value_name = "URL", conflicts_with = "dir")]
     server: Option<String>,
     /// Only these columns, in this order.
@@ -87,7 +86,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         return Err(usage("-o arrow writes bytes: redirect it to a file, or pipe it into a program"));
     }
     if let Some(server) = &arguments.server {
-        read(arguments, server.trim_end_matches('/'), server)?;
+        let server = server.trim_end_matches('/');
+        match arguments.output {
+            Format::Arrow => output::bytes(&arrow(arguments, server, &arguments.feature)?)?,
+            _ => read(arguments, server, server)?,
+        }
         return Ok(Outcome::Done);
     }
     let session = Session::open(&arguments.dir)?;
@@ -98,10 +101,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 }
 
 fn read(arguments: &Arguments, http: &str, grpc: &str) -> anyhow::Result<()> {
-    if arguments.output == Format::Arrow {
-        return output::bytes(&arrow(arguments, grpc)?);
-    }
     let feature = feature(http, &arguments.feature)?;
+    if arguments.output == Format::Arrow {
+        return output::bytes(&arrow(arguments, grpc, &feature.to_string())?);
+    }
     let reply = http::get(&url(arguments, http, &feature))?;
     match arguments.output {
         Format::Json => output::print(&format!("{reply:#}\n")),
@@ -137,7 +140,7 @@ fn url(arguments: &Arguments, http: &str, feature: &QualifiedName) -> String {
 }
 
 /// The rows as an Arrow IPC stream.
-fn arrow(arguments: &Arguments, grpc: &str) -> anyhow::Result<Vec<u8>> {
+fn arrow(arguments: &Arguments, grpc: &str, name: &str) -> anyhow::Result<Vec<u8>> {
     let wanted = Wanted {
         columns: arguments.columns.clone(),
         limit: arguments.limit,
@@ -151,15 +154,14 @@ fn arrow(arguments: &Arguments, grpc: &str) -> anyhow::Result<Vec<u8>> {
     };
     let reply = runtime()?.block_on(async {
         let client = Client::connect(grpc, Duration::from_secs(30)).await?;
-        let name = if arguments.feature.contains('/') { arguments.feature.clone() } else { format!("default/{}", arguments.feature) };
-        let described = client.describe(&name, None).await.context("with -o arrow, give the feature as namespace/name")?;
+        let described = client.describe(name, None).await?;
         let entity = match described.entity_type.as_str() {
             "int64" => Entity::Int64(
                 arguments.entity.parse().map_err(|_| usage("entity: this feature's entities are int64; give a whole number"))?,
             ),
             _ => Entity::String(arguments.entity.clone()),
         };
-        anyhow::Ok(client.get(&name, &entity, &wanted).await?)
+        anyhow::Ok(client.get(name, &entity, &wanted).await?)
     })?;
     let mut writer = StreamWriter::try_new(Vec::new(), &reply.rows.schema())?;
     writer.write(&reply.rows)?;

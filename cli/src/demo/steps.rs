@@ -278,13 +278,17 @@ pub fn keep_running(stage: &mut Stage, data: &Data) -> anyhow::Result<()> {
         .context("start tress dev")?;
     let address = crash::wait_until_up(&data.dir)?;
     let dir = data.dir.display();
+    let exe = std::env::current_exe()?;
+    // As it can be typed here.
+    let program = std::env::current_dir().ok().and_then(|here| exe.strip_prefix(here).ok()).unwrap_or(&exe).display();
     stage.say(&format!(
         "\
 process {}, its output in {}
-curl http://{}/v1/sequences/movies/recent-movies/{SHOWN}?limit=3
-tress get recent-movies {SHOWN} --dir {dir}
-tress get movie-sessions {SHOWN} --dir {dir} -o yaml
-tress status --dir {dir}
+curl 'http://{}/v1/sequences/movies/recent-movies/{SHOWN}?limit=3'
+{program} get recent-movies {SHOWN} --dir {dir}
+{program} get movie-sessions {SHOWN} --dir {dir} -o yaml
+{program} status --dir {dir}
+$EDITOR {dir}/rating.yaml      change something, save, and look at the output again
 kill {}; rm -r {}",
         child.id(),
         log.display(),

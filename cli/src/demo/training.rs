@@ -36,7 +36,7 @@ print(json.dumps({
     "version": pl.__version__,
 }))
 with pl.Config(tbl_width_chars=110, tbl_rows=4, fmt_table_cell_list_len=3, tbl_hide_dataframe_shape=True):
-    print(frame.sort("user_id", "label_time").select("user_id", "label_item", "label_rating", "item_id", "rating", "title").head(4), file=sys.stderr)
+    print(frame.sort("user_id", "label_time").select("user_id", "label_item", "label_rating", "item_id", "rating").head(4), file=sys.stderr)
 "#;
 
 /// One label for every tenth rating: what was rated, to be told from what came before.

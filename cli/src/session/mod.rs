@@ -126,6 +126,11 @@ impl Session {
 /// # Errors
 /// With the remedy, when another process has it open.
 pub async fn open(dir: &Path, listen: Listen) -> anyhow::Result<Arc<Node>> {
+    let ignored = state(dir).join(".gitignore");
+    if !ignored.exists() {
+        std::fs::create_dir_all(state(dir)).with_context(|| format!("make folder {}", state(dir).display()))?;
+        std::fs::write(&ignored, "*\n").with_context(|| format!("write {}", ignored.display()))?;
+    }
     Node::open(settings(dir, listen)).await.map_err(|e| match e.kind() {
         ErrorKind::Conflict => anyhow::Error::new(e)
             .context(format!("another process runs in {}, or is just starting there: wait until it serves, or stop it", dir.display())),

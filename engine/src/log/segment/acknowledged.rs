@@ -64,6 +64,10 @@ impl AcknowledgedFile {
             std::io::ErrorKind::NotFound => damaged(&path, "is missing"),
             _ => Error::from(e).while_doing(format!("open {}", path.display())),
         })?;
+        // The file was made with both slots: a shorter one has lost the newest, and the older would call what came after it torn.
+        if file.metadata().context(|| format!("open {}", path.display()))?.len() < 2 * SLOT {
+            return Err(damaged(&path, "is shorter than it was made"));
+        }
         let slots = [0, SLOT].into_iter().filter_map(|at| {
             let mut bytes = [0; BYTES];
             // A slot that cannot be read is as good as a torn one: the other decides.
