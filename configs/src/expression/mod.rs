@@ -8,6 +8,7 @@
 //! Identifiers are case sensitive. Three-valued logic. Only immutable functions of [`functions`]' list; no clock, no randomness. Times are UTC.
 
 mod constants;
+mod dialect;
 mod functions;
 mod physical;
 mod place;

@@ -6,10 +6,10 @@ use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     UnaryOperator, Value, ValueWithSpan,
 };
-use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
+use super::dialect::Expressions;
 use super::functions::FUNCTIONS;
 use super::provider::{SQL_TYPES, sql_data_type};
 use super::{Column, MAX_BYTES, MAX_DEPTH, Mistake, place};
@@ -28,8 +28,7 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
     if sql.trim().is_empty() {
         return Err(Mistake::new(None, IssueCode::ExpressionSyntax, "the expression is empty", "write one, or remove the field"));
     }
-    let dialect = GenericDialect {};
-    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH).try_with_sql(sql).map_err(|e| syntax(&e))?;
+    let mut parser = Parser::new(&Expressions).with_recursion_limit(PARSER_DEPTH).try_with_sql(sql).map_err(|e| syntax(&e))?;
     let expr = parser.parse_expr().map_err(|e| {
         let mistake = syntax(&e);
         // What is missing at the end has no place of its own.

@@ -375,3 +375,28 @@ proptest! {
         let _ = compile(&sql, &columns(), Wanted::Value);
     }
 }
+
+/// The parser reads some words in two ways; where something deep inside is wrong, it must not try both at every level.
+#[test]
+fn what_is_wrong_deep_inside_is_told_at_once() {
+    for open in [
+        "CAST(",
+        "TRY_CAST(small OR ",
+        "NOT (",
+        "CASE (",
+        "CASE WHEN ",
+        "floor(",
+        "substr(",
+        "substring(",
+        "extract(",
+        "position(",
+        "array[",
+        "trim(",
+        "(",
+        "lower(",
+        "convert(",
+    ] {
+        let text = open.repeat(30);
+        assert!(compile(&text, &columns(), Wanted::Value).is_err(), "{open}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Runs a target: case after case in a process of its own, so that even the end of that process is only a finding.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,8 @@ const SECONDS: &str = "FUZZ_SECONDS";
 const LIMIT_KIB: &str = "4000000";
 /// Without `FUZZ_SECONDS`: no target takes longer, on however slow a machine.
 const LONGEST: Duration = Duration::from_secs(6);
+/// A case that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes an input, hands it to `keep`, then feeds it to what is tested.
 pub type Target = Box<dyn FnMut(&mut Random, &mut dyn FnMut(&[u8]))>;
@@ -46,28 +49,44 @@ fn seconds() -> Option<Duration> {
 fn fuzz(name: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let case = folder.path().join("case");
-    let output = Command::new("sh")
+    let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+    let mut process = Command::new("sh")
         .args(["-c", &format!("ulimit -v {LIMIT_KIB} && exec \"$0\" \"$@\"")])
         .arg(std::env::current_exe().expect("this program"))
         .args(["--ignored", "--exact", "run::cases_of_a_target", "--nocapture"])
         .env(TARGET, name)
         .env(CASE, &case)
         .env("RUST_BACKTRACE", "1")
-        .output()
+        .stdout(File::create(&out).expect("a file"))
+        .stderr(File::create(&err).expect("a file"))
+        .spawn()
         .expect("a process");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let done = said.lines().find(|line| line.contains("cases in"));
-    if let (true, Some(done)) = (output.status.success(), done) {
+    let deadline = Instant::now() + seconds().unwrap_or(LONGEST) + PATIENCE;
+    let ended = loop {
+        if let Some(status) = process.try_wait().expect("its status") {
+            break status.to_string();
+        }
+        if Instant::now() > deadline {
+            process.kill().expect("killed");
+            process.wait().expect("its end");
+            break "hangs".to_owned();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let told = |path| String::from_utf8_lossy(&std::fs::read(path).expect("what it said")).into_owned();
+    let said = told(&out);
+    // Told at the end of all cases; what ends otherwise has not told it.
+    if let Some(done) = said.lines().find(|line| line.contains("cases in")) {
         println!("{done}");
         return;
     }
     let input = std::fs::read(&case).unwrap_or_default();
     let kept = std::env::temp_dir().join(format!("fuzz-{name}"));
     std::fs::write(&kept, &input).expect("the input is kept");
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = told(&err);
     let errors: Vec<&str> = errors.lines().take(40).collect();
     let shown: String = String::from_utf8_lossy(&input).chars().take(2_000).collect();
-    panic!("{name}: {}\n{}\nthe input, kept as {}:\n{shown}", output.status, errors.join("\n"), kept.display());
+    panic!("{name}: {ended}\n{}\nthe input, kept as {}:\n{shown}", errors.join("\n"), kept.display());
 }
 
 #[test]

@@ -21,11 +21,14 @@ pub fn records(number: u64) -> Vec<NewRecord> {
     scenario::batch(number).into_iter().map(|e| NewRecord { payload: e.payload().into(), ..NewRecord::default() }).collect()
 }
 
+/// How long a reply to what is no request is waited for.
+const SHORT: Duration = Duration::from_millis(100);
+
 /// Sends bytes and reads whatever comes until the other side, or patience, ends.
-fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+fn exchange(address: SocketAddr, bytes: &[u8], patience: Duration) -> Vec<u8> {
     let mut reply = Vec::new();
     let Ok(mut stream) = TcpStream::connect(address) else { panic!("the server does not listen any more") };
-    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    stream.set_read_timeout(Some(patience)).expect("a timeout");
     // It may close before all is written.
     if stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
         stream.read_to_end(&mut reply).ok();
@@ -86,12 +89,12 @@ pub fn requests() -> Target {
             0..=2 => {
                 let bytes = mutate(random, &https);
                 keep(&bytes);
-                drop(exchange(http, &bytes));
+                drop(exchange(http, &bytes, SHORT));
             }
             3 if random.below(4) == 0 => {
                 let bytes = mutate(random, &frames);
                 keep(&bytes);
-                drop(exchange(grpc, &bytes));
+                drop(exchange(grpc, &bytes, SHORT));
             }
             which => {
                 let bytes = mutate(random, if which % 2 == 0 { &ones } else { &manys });
@@ -108,7 +111,7 @@ pub fn requests() -> Target {
         }
         number += 1;
         if number.is_multiple_of(100) {
-            let healthy = exchange(http, b"GET /healthz HTTP/1.1\r\nhost: tress\r\nconnection: close\r\n\r\n");
+            let healthy = exchange(http, b"GET /healthz HTTP/1.1\r\nhost: tress\r\nconnection: close\r\n\r\n", Duration::from_secs(10));
             assert!(healthy.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&healthy));
         }
     })
