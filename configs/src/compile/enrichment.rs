@@ -38,7 +38,7 @@ pub(super) fn enrichments(enrichments: &[Enrichment], sight: &[Column], report: 
         let columns: Vec<_> = columns.collect();
         match table(lookup, &path::member(&at, "lookup"), sight, report) {
             Some(lookup) => {
-                plans.push(EnrichmentPlan { name: name.clone(), lookup, on_missing: on_missing.unwrap_or(OnMissing::Null), columns })
+                plans.push(EnrichmentPlan { name: name.clone(), lookup, on_missing: on_missing.unwrap_or(OnMissing::Null), columns });
             }
             None => report.broken.extend(columns.into_iter().map(|c| c.name)),
         }

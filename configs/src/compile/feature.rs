@@ -95,7 +95,7 @@ pub(super) fn compile(object: &FeatureObject, known: &KnownSignals<'_>, pins: &P
         entity,
         signals: reads.into_iter().map(|r| r.plan).collect(),
         length: u32::try_from(*length).unwrap_or(1),
-        window_ms: window.map(|w| w.millis()),
+        window_ms: window.map(super::super::duration::Duration::millis),
         deduplicate: deduplicate.to_vec(),
         view,
         columns,

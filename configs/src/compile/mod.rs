@@ -143,7 +143,7 @@ fn structural(object: &Object) -> Vec<Issue> {
     match serde_json::to_value(object) {
         Ok(value) => drop(structure::object(value, &mut issues)),
         Err(error) => {
-            issues.push(Issue::error("", IssueCode::WrongType, format!("not a definition: {error}"), "compare it with the reference"))
+            issues.push(Issue::error("", IssueCode::WrongType, format!("not a definition: {error}"), "compare it with the reference"));
         }
     }
     issues

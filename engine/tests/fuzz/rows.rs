@@ -100,7 +100,7 @@ pub fn changelog() -> Target {
         vec![("kind".into(), Bytes::from_static(b"heartbeat"))],
         vec![("kind".into(), Bytes::from_static(b"base"))],
     ];
-    let seeds = vec![
+    let seeds = [
         encoded[0].payload.to_vec(),
         br#"{"version":1,"positions":[{"partition":0,"offset":5,"timestamp":7,"atEndAsOf":null}]}"#.to_vec(),
         br#"{"version":1,"manifest":7}"#.to_vec(),

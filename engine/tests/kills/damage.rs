@@ -221,7 +221,7 @@ async fn a_damaged_file_is_named_with_what_to_do_about_it() {
         match said {
             None => wrong.push(format!("{file}, {how:?}: nothing was said")),
             Some(said) if words.iter().any(|word| !said.contains(word)) => {
-                wrong.push(format!("{file}, {how:?}: not all of {words:?}: {said}"))
+                wrong.push(format!("{file}, {how:?}: not all of {words:?}: {said}"));
             }
             Some(_) => {}
         }

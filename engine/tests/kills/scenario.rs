@@ -137,7 +137,7 @@ impl Event {
     }
 
     pub fn deletes(self) -> bool {
-        self.says(2) % 6 == 0
+        self.says(2).is_multiple_of(6)
     }
 
     pub fn payload(self) -> Vec<u8> {

@@ -57,8 +57,8 @@ pub fn steps() -> Vec<Step> {
 
 /// The length of `recent` after the last step.
 pub fn last_length() -> usize {
-    let lengths = steps().into_iter().filter_map(|s| if let Step::Apply(length) = s { Some(length as usize) } else { None });
-    lengths.last().expect("definitions are applied")
+    let mut lengths = steps().into_iter().filter_map(|s| if let Step::Apply(length) = s { Some(length as usize) } else { None });
+    lengths.next_back().expect("definitions are applied")
 }
 
 /// How many batches are appended in all.

@@ -91,7 +91,7 @@ fn catalogue() -> Vec<(&'static str, ColumnType)> {
 
 /// A value of a type from a few bits; `None` = one of a few, null among them.
 fn value(of: &ColumnType, bits: u64, nullable: bool) -> Value {
-    if nullable && bits % 4 == 0 {
+    if nullable && bits.is_multiple_of(4) {
         return Value::Null;
     }
     let pick = (bits >> 8) as usize % 3;
