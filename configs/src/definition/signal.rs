@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Enrichment, TypedColumn};
 use crate::column::Scalar;
 use crate::duration::Duration;
 
@@ -334,119 +335,4 @@ pub struct Builtin {
     /// The columns it adds, typed here so that compiling needs no engine; the engine refuses a plan that it does not meet.
     #[schemars(length(min = 1, max = 200))]
     pub columns: Vec<TypedColumn>,
-}
-
-/// A column that comes from elsewhere, typed here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TypedColumn {
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    #[serde(rename = "type")]
-    pub scalar: Scalar,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub list: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65536))]
-    pub dim: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
-    pub scale: Option<String>,
-    /// The value where none is found, with `onMissing: Default`; as text, of a vector's elements each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub default: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Enrichment {
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    pub lookup: Lookup,
-    /// Omitted = Null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_missing: Option<OnMissing>,
-    #[schemars(length(min = 1, max = 200))]
-    pub columns: Vec<TypedColumn>,
-}
-
-/// Exactly one of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Lookup {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<TableLookup>,
-}
-
-/// A Parquet or Delta table, joined as of the time each row became known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TableLookup {
-    #[schemars(length(min = 1, max = 63))]
-    pub connection: String,
-    /// A folder of Parquet files, a single Parquet file, or a Delta table.
-    #[schemars(length(min = 1, max = 1024))]
-    pub table: String,
-    /// `{ours: column of the table}`.
-    pub key: BTreeMap<String, String>,
-    /// The column that says when each row became known. Omitted = always valid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 249))]
-    pub valid_from: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum OnMissing {
-    Null,
-    Default,
-    /// The row is kept with its flag and refused at read.
-    Drop,
-}
-
-/// How a signal runs on a cluster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SignalRuntime {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream: Option<StreamRuntime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backfill: Option<BackfillRuntime>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StreamRuntime {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1000))]
-    pub replicas: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BackfillRuntime {
-    /// A cron expression of five fields.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 120))]
-    pub schedule: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub time_zone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub parallelism: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-}
-
-/// Requests and limits in Kubernetes' quantities.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<BTreeMap<String, String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<BTreeMap<String, String>>,
 }
