@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Points that the steps do not reach, and why that is right.
 const NOT_REACHED: [(Point, &str); 1] =
-    [(Point::LogTrim, "drops whole segments, of 64 MiB: killed with small ones in engine/src/log/segment/tests.rs")];
+    [(Point::LogTrim, "drops whole segments, of 64 MiB: made to fail, with small ones, in engine/src/log/segment/tests.rs")];
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
