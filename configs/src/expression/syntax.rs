@@ -6,6 +6,7 @@ use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     UnaryOperator, Value, ValueWithSpan,
 };
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
@@ -29,6 +30,9 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
         return Err(Mistake::new(None, IssueCode::ExpressionSyntax, "the expression is empty", "write one, or remove the field"));
     }
     let mut parser = Parser::new(&Expressions).with_recursion_limit(PARSER_DEPTH).try_with_sql(sql).map_err(|e| syntax(&e))?;
+    if let Some(mistake) = position_call(&parser) {
+        return Err(mistake);
+    }
     let expr = parser.parse_expr().map_err(|e| {
         let mistake = syntax(&e);
         // What is missing at the end has no place of its own.
@@ -42,6 +46,21 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
         return Err(Mistake::new(place::from_span(next.span), IssueCode::ExpressionSyntax, message, help));
     }
     Ok(expr)
+}
+
+/// A call of `position`, which is not allowed anyway: nested, with a mistake inside, the parser's time would double with each level.
+fn position_call(parser: &Parser<'_>) -> Option<Mistake> {
+    let tokens = (0..).map(|n| parser.peek_nth_token_ref(n)).take_while(|t| t.token != Token::EOF);
+    let mut before = None;
+    for token in tokens {
+        if let (Some(span), Token::LParen) = (before, &token.token) {
+            let (message, help) = ("position(… IN …) is not allowed", "write strpos(text, part)");
+            return Some(Mistake::new(place::from_span(span), IssueCode::UnknownFunction, message, help));
+        }
+        let is_position = matches!(&token.token, Token::Word(word) if word.keyword == Keyword::POSITION && word.quote_style.is_none());
+        before = is_position.then_some(token.span);
+    }
+    None
 }
 
 /// The columns that `expr` names, when everything in it is known and allowed.
