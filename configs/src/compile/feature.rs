@@ -6,6 +6,7 @@ use super::report::{OneOf, Report, is_key};
 use super::{Pinned, Pins, columns, feature_source_hash, lifecycle, reads, runtime};
 use crate::column::Scalar;
 use crate::definition::{FeatureDefinition, FeatureObject, FeatureSpec, SignalObject, SignalUse, Update, View};
+use crate::duration::Duration;
 use crate::issue::{Issue, IssueCode};
 use crate::name::QualifiedName;
 use crate::nearest::suggest;
@@ -95,7 +96,7 @@ pub(super) fn compile(object: &FeatureObject, known: &KnownSignals<'_>, pins: &P
         entity,
         signals: reads.into_iter().map(|r| r.plan).collect(),
         length: u32::try_from(*length).unwrap_or(1),
-        window_ms: window.map(super::super::duration::Duration::millis),
+        window_ms: window.map(Duration::millis),
         deduplicate: deduplicate.to_vec(),
         view,
         columns,

@@ -77,7 +77,8 @@ pub(super) fn column_type(written: Written<'_>, at: &str, report: &mut Report) -
             let help = "add scale: what one unit stands for, such as \"0.0078125\"";
             report.error(path::member(at, "scale"), IssueCode::MissingField, "an int8 vector needs a scale", help);
         }
-        (Scalar::Int8, Some(text)) if !text.parse::<f32>().is_ok_and(|s| s.is_finite() && s > 0.0) => {
+        (Scalar::Int8, Some(text)) if text.parse::<f32>().is_ok_and(|s| s.is_finite() && s > 0.0) => {}
+        (Scalar::Int8, Some(text)) => {
             let help = "write a decimal number above zero, such as \"0.0078125\"";
             report.error(path::member(at, "scale"), IssueCode::OutOfRange, format!("\"{text}\" is not a scale"), help);
         }

@@ -3,6 +3,7 @@
 use super::report::Report;
 use super::{columns, enrichment, event, executor, fields, lifecycle, runtime, source};
 use crate::definition::{Bucket, OnInvalid, SignalDefinition, SignalObject, SignalSpec};
+use crate::duration::Duration;
 use crate::expression::Column;
 use crate::issue::{Issue, IssueCode};
 use crate::path;
@@ -81,10 +82,10 @@ pub(super) fn compile(object: &SignalObject) -> Result<SignalPlan, Vec<Issue>> {
             event: EventPlan { time: time?, available_at: available_at?, id, version, delete, fields: fields.clone() },
             source: SourcePlan { filter, stream: stream?, batch: batch? },
             on_invalid: on_invalid.unwrap_or(OnInvalid::DeadLetter),
-            max_future_skew_ms: max_future_skew.map_or(MAX_FUTURE_SKEW_MS, super::super::duration::Duration::millis),
+            max_future_skew_ms: max_future_skew.map_or(MAX_FUTURE_SKEW_MS, Duration::millis),
             bucket: bucket.unwrap_or(Bucket::Day),
-            lateness_ms: lateness.map_or(LATENESS_MS, super::super::duration::Duration::millis),
-            retention_ms: retention.map(super::super::duration::Duration::millis),
+            lateness_ms: lateness.map_or(LATENESS_MS, Duration::millis),
+            retention_ms: retention.map(Duration::millis),
             executor: executor_plan?,
             enrichments,
             columns,

@@ -19,6 +19,8 @@ use crate::nearest::{nearest, suggest};
 
 /// Parentheses count here; they are printed around every operator, so more of them are allowed than [`MAX_DEPTH`].
 const PARSER_DEPTH: usize = 4 * MAX_DEPTH;
+/// Calls of `position` in one expression.
+const MAX_POSITIONS: usize = 8;
 
 /// Parses one expression that fills the whole text.
 pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
@@ -30,7 +32,7 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
         return Err(Mistake::new(None, IssueCode::ExpressionSyntax, "the expression is empty", "write one, or remove the field"));
     }
     let mut parser = Parser::new(&Expressions).with_recursion_limit(PARSER_DEPTH).try_with_sql(sql).map_err(|e| syntax(&e))?;
-    if let Some(mistake) = position_call(&parser) {
+    if let Some(mistake) = one_position_too_many(&parser) {
         return Err(mistake);
     }
     let expr = parser.parse_expr().map_err(|e| {
@@ -48,14 +50,19 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Mistake> {
     Ok(expr)
 }
 
-/// A call of `position`, which is not allowed anyway: nested, with a mistake inside, the parser's time would double with each level.
-fn position_call(parser: &Parser<'_>) -> Option<Mistake> {
+/// A call of `position` beyond the most that may be written: nested, with a mistake inside, the parser's time doubles with each level.
+fn one_position_too_many(parser: &Parser<'_>) -> Option<Mistake> {
     let tokens = (0..).map(|n| parser.peek_nth_token_ref(n)).take_while(|t| t.token != Token::EOF);
     let mut before = None;
+    let mut calls = 0;
     for token in tokens {
         if let (Some(span), Token::LParen) = (before, &token.token) {
-            let (message, help) = ("position(… IN …) is not allowed", "write strpos(text, part)");
-            return Some(Mistake::new(place::from_span(span), IssueCode::UnknownFunction, message, help));
+            calls += 1;
+            if calls > MAX_POSITIONS {
+                let message = format!("position(… IN …) is written more than {MAX_POSITIONS} times");
+                let help = "write strpos(text, part), or derive parts as columns of their own";
+                return Some(Mistake::new(place::from_span(span), IssueCode::TooLong, message, help));
+            }
         }
         let is_position = matches!(&token.token, Token::Word(word) if word.keyword == Keyword::POSITION && word.quote_style.is_none());
         before = is_position.then_some(token.span);

@@ -26,14 +26,27 @@ const SHORT: Duration = Duration::from_millis(100);
 
 /// Sends bytes and reads whatever comes until the other side, or patience, ends.
 fn exchange(address: SocketAddr, bytes: &[u8], patience: Duration) -> Vec<u8> {
+    let mut stream = connect(address, patience);
     let mut reply = Vec::new();
-    let Ok(mut stream) = TcpStream::connect(address) else { panic!("the server does not listen any more") };
-    stream.set_read_timeout(Some(patience)).expect("a timeout");
     // It may close before all is written.
     if stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
         stream.read_to_end(&mut reply).ok();
     }
     reply
+}
+
+/// A whole request, and the reply to it: who closes its side early may be taken to have gone.
+fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address, Duration::from_secs(10));
+    let mut reply = Vec::new();
+    stream.write_all(request).and_then(|()| stream.read_to_end(&mut reply)).expect("a reply");
+    reply
+}
+
+fn connect(address: SocketAddr, patience: Duration) -> TcpStream {
+    let Ok(stream) = TcpStream::connect(address) else { panic!("the server does not listen any more") };
+    stream.set_read_timeout(Some(patience)).expect("a timeout");
+    stream
 }
 
 pub fn requests() -> Target {
@@ -111,7 +124,7 @@ pub fn requests() -> Target {
         }
         number += 1;
         if number.is_multiple_of(100) {
-            let healthy = exchange(http, b"GET /healthz HTTP/1.1\r\nhost: tress\r\nconnection: close\r\n\r\n", Duration::from_secs(10));
+            let healthy = ask(http, b"GET /healthz HTTP/1.1\r\nhost: tress\r\nconnection: close\r\n\r\n");
             assert!(healthy.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&healthy));
         }
     })
