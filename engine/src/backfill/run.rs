@@ -58,13 +58,16 @@ impl Backfill {
     /// `Invalid` when the source cannot be read without losing or doubling events (the message says what to do), or when the work plan
     /// was made for another plan of the signal; when source, tables or lake do not answer.
     pub async fn run(&self, mode: &Mode, progress: impl Fn(Progress)) -> Result<Outcome> {
+        let mut finished = None;
         loop {
             let snapshot = self.history.create().await?;
             let number = snapshot.backfill + 1;
             let (plan, ours) = match WorkPlan::read(&self.history, number).await? {
                 Some(found) => (found, false),
                 None => {
-                    let Some(asked) = self.plan(mode, &snapshot).await? else { return Ok(Outcome::UpToDate) };
+                    let Some(asked) = self.plan(mode, &snapshot).await? else {
+                        return Ok(finished.map_or(Outcome::UpToDate, Outcome::Sealed));
+                    };
                     let agreed = asked.clone().agree(&self.history).await?;
                     let ours = agreed == asked;
                     (agreed, ours)
@@ -72,10 +75,11 @@ impl Backfill {
             };
             progress(Progress::Planned { backfill: plan.backfill, tasks: plan.tasks.len() });
             let Some(report) = self.finish(&plan, &progress).await? else { return Ok(Outcome::Stopped) };
-            if ours || plan.mode == *mode {
+            if ours {
                 return Ok(Outcome::Sealed(report));
             }
-            // Somebody else's plan is finished; what was asked for comes next.
+            // An earlier plan is finished, with the inputs of its time; what was asked for comes next.
+            finished = Some(report);
         }
     }
 

@@ -54,7 +54,9 @@ pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manif
 async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before: Option<&Manifest>) -> Result<Manifest> {
     let needs = Arc::new(Needs::new(demands, history.plan())?);
     let retention = history.plan().retention_ms.map(|ms| ms.saturating_mul(1000));
-    let newest = snapshot.newest();
+    let plan = in_effect(history, snapshot).await?;
+    // An event that claims to be of the future must not push everything else out of the windows.
+    let newest = snapshot.newest().map(|newest| plan.as_ref().map_or(newest, |p| newest.min(p.planned_at)));
     let number = before.map_or(0, |b| b.number) + 1;
     let maker = Maker { history, snapshot, needs, horizon: Horizon { newest: newest.unwrap_or(i64::MIN), retention }, number };
     let extend = match before {
@@ -74,7 +76,6 @@ async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before:
         .buffered(SHARDS_AT_ONCE)
         .try_collect()
         .await?;
-    let plan = in_effect(history, snapshot).await?;
     Ok(Manifest {
         format: FORMAT,
         number,

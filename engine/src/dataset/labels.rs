@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use arrow::ipc::writer::StreamWriter;
 use tress_configs::column::{ColumnType, Scalar};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -108,14 +109,16 @@ impl Labels {
         Ok(filter_record_batch(rows, &keep)?)
     }
 
-    /// Names the labels: entities and times, in order.
-    pub(super) fn digest(&self) -> String {
+    /// Names the labels: every value of the table, in order.
+    pub(super) fn digest(&self) -> Result<String> {
         let mut hasher = Xxh3::new();
-        for (hash, time) in self.hash.iter().zip(&self.time) {
-            hasher.update(&hash.to_le_bytes());
+        for time in &self.time {
             hasher.update(&time.to_le_bytes());
         }
-        format!("{:032x}", hasher.digest128())
+        let mut writer = StreamWriter::try_new(Vec::new(), &self.table.schema())?;
+        writer.write(&self.table)?;
+        hasher.update(&writer.into_inner()?);
+        Ok(format!("{:032x}", hasher.digest128()))
     }
 }
 
@@ -136,7 +139,8 @@ fn strict(column: &ArrayRef, to: &DataType, name: &str) -> Result<ArrayRef> {
         return Err(Error::invalid(format!("labels: column \"{name}\" is a float; entities are whole numbers")));
     }
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
-        .map_err(|e| Error::invalid(format!("labels: column \"{name}\" is {}; {to} is needed", column.data_type())).with_source(e))
+        // What could not be cast is a value of a user: it is not told.
+        .map_err(|_| Error::invalid(format!("labels: column \"{name}\" is {}; {to} is needed", column.data_type())))
 }
 
 fn micros(column: &ArrayRef, name: &str, unit: Option<TimeUnit>) -> Result<Vec<i64>> {

@@ -71,7 +71,7 @@ impl Dataset {
     /// # Errors
     /// `Invalid` when the labels do not fit the feature, or the target holds a dataset of other inputs; what the lake says otherwise.
     pub async fn write(&self, labels: &Labels, target: &Target, progress: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
-        let manifest = self.manifest(labels);
+        let manifest = self.manifest(labels)?;
         manifest.begin(target).await?;
         let mut done = 0;
         for part in 0..PARTS {
@@ -115,8 +115,8 @@ impl Dataset {
         Ok(runs)
     }
 
-    fn manifest(&self, labels: &Labels) -> Manifest {
-        Manifest {
+    fn manifest(&self, labels: &Labels) -> Result<Manifest> {
+        Ok(Manifest {
             version: manifest::VERSION,
             feature: self.feature.plan().name.clone(),
             plan: self.digest.clone(),
@@ -133,14 +133,14 @@ impl Dataset {
             inclusive: self.moment.edge == Edge::Inclusive,
             read_delay_us: self.moment.read_delay,
             labels: labels.len(),
-            labels_digest: labels.digest(),
+            labels_digest: labels.digest()?,
             columns: sequences::schema(&self.feature, labels)
                 .fields()
                 .iter()
                 .map(|field| manifest::Column { name: field.name().clone(), arrow: field.data_type().to_string() })
                 .collect(),
             complete: false,
-        }
+        })
     }
 }
 

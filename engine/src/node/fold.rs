@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, SignalPlan};
 
@@ -21,17 +20,12 @@ use crate::platform::Platform;
 /// Tasks at a time on one machine.
 const PARALLELISM: usize = 2;
 
-/// Folds a signal; the caller holds off other folds of it.
+/// Folds a signal into its history, one fold at a time; base follows by [`extend_base`].
 ///
 /// # Errors
 /// As [`Backfill::run`].
-pub async fn fold(
-    platform: &Platform,
-    signal: &RunningSignal,
-    fold: Fold,
-    demands: Vec<Demand>,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Folded> {
+pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
+    let _one_at_a_time = signal.folding.lock().await;
     let plan = &signal.plan;
     let raw = raw_log(platform, signal).await?;
     let backfill = Backfill {
@@ -40,7 +34,7 @@ pub async fn fold(
         tables: Tables { plan: Arc::clone(plan), lakes: tables(platform, plan)? },
         clock: Arc::clone(platform.clock()),
         parallelism: PARALLELISM,
-        shutdown: CancellationToken::new(),
+        shutdown: signal.shutdown.child_token(),
     };
     let mode = match fold {
         Fold::New => Mode::Incremental,
@@ -54,7 +48,6 @@ pub async fn fold(
             backfill::Progress::Sealed { .. } => {}
         })
         .await?;
-    extend_base(platform, signal, demands).await?;
     let snapshot = signal.store.history().snapshot().await?;
     let mut folded = Folded {
         signal: plan.name.clone(),
@@ -83,6 +76,7 @@ pub async fn fold(
 /// # Errors
 /// As [`base::update`].
 pub async fn extend_base(platform: &Platform, signal: &RunningSignal, list: Vec<Demand>) -> Result<()> {
+    let _one_at_a_time = signal.folding.lock().await;
     let history = signal.store.history();
     let before = Manifest::newest(history).await?;
     let demands = match &before {

@@ -254,10 +254,13 @@ impl Node {
     /// Waits until all records that are in the topics now can be read in sequences.
     ///
     /// # Errors
-    /// When a stream has failed for good.
+    /// When a stream has failed for good, or takes no input for long.
     pub async fn settle(&self) -> Result<()> {
-        let running = self.inner.running.lock().await;
-        self.inner.settle(&running).await
+        let signals: Vec<_> = self.inner.running.lock().await.signals.values().cloned().collect();
+        for signal in signals {
+            reconcile::caught_up(&signal).await?;
+        }
+        Ok(())
     }
 
     /// Archives what is in the topic, folds it into history, makes base, and shows it to readers.
@@ -265,13 +268,13 @@ impl Node {
     /// # Errors
     /// `NotFound` for a signal that does not run.
     pub async fn backfill(&self, signal: &QualifiedName, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
-        let (running, features) = {
-            let running = self.inner.running.lock().await;
-            let signal = running.signal(signal)?;
-            (signal, running.features.values().map(|f| Arc::clone(&f.plan)).collect::<Vec<_>>())
-        };
-        let demands = fold::demands(&running, features.iter());
-        fold::fold(&self.inner.platform, &running, fold, demands, progress).await
+        let signal = self.inner.running.lock().await.signal(signal)?;
+        let folded = fold::fold(&self.inner.platform, &signal, fold, progress).await?;
+        // What features need is asked after the fold, and nothing is applied meanwhile: a list that has become old must not win.
+        let running = self.inner.running.lock().await;
+        let demands = fold::demands(&signal, running.features.values().map(|f| &f.plan));
+        fold::extend_base(&self.inner.platform, &signal, demands).await?;
+        Ok(folded)
     }
 
     /// Reads one entity of a feature as it is live.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tress_configs::name::QualifiedName;
+use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 
 use super::fold;
@@ -18,6 +19,8 @@ use crate::store::ServedFeature;
 
 /// How often it is looked whether a new revision is caught up.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long a stream that waits is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What runs: changed only by whoever holds its lock.
 #[derive(Debug, Default)]
@@ -109,7 +112,10 @@ impl Inner {
             changes.push(change);
         }
         let wanted: BTreeSet<&QualifiedName> = desired.features.iter().map(|f| &f.plan.name).collect();
-        let gone: Vec<QualifiedName> = running.features.keys().filter(|name| !wanted.contains(name)).cloned().collect();
+        // Also what could not be loaded at the start: it is live all the same, and has to go when its definition does.
+        let mut live: BTreeSet<QualifiedName> = running.features.keys().cloned().collect();
+        live.extend(running.state.features.keys().map(|text| parse(text)).collect::<Result<Vec<_>>>()?);
+        let gone: Vec<QualifiedName> = live.into_iter().filter(|name| !wanted.contains(name)).collect();
         for name in gone {
             running.features.remove(&name);
             let was = running.state.features.remove(&name.to_string());
@@ -126,6 +132,8 @@ impl Inner {
                 tracing::warn!(signal = %signal.plan.name, error = %e, "a signal could not be started");
             }
         }
+        // Once more for all: what a full disk kept from being routed is routed now.
+        self.route(running).await?;
         self.retire(running, &desired).await?;
         Ok(changes)
     }
@@ -154,7 +162,7 @@ impl Inner {
         }
         prepare::feature(&self.platform, &feature.plan).await?;
         self.load(running, &name, Arc::clone(&feature.plan), &of_feature)?;
-        let epoch = live.as_ref().map_or(0, |l| l.epoch) + 1;
+        let epoch = live.as_ref().map_or(0, |l| l.epoch).max(self.reader.routes.highest_epoch(&name).await) + 1;
         let uids = of_feature.iter().map(|s| s.uid.clone()).collect();
         let now = LiveFeature { digest: digest.clone(), source_hash: feature.source_hash.clone(), signals: uids, epoch };
         running.state.features.insert(name.to_string(), now);
@@ -194,8 +202,11 @@ impl Inner {
         if sealed {
             return fold::extend_base(&self.platform, signal, demands).await;
         }
-        if signal.revision.start.iter().any(|p| p.offset > 0) {
-            fold::fold(&self.platform, signal, Fold::New, demands, &|_| {}).await?;
+        let only_in_batch =
+            matches!(signal.plan.source.batch, BatchPlan::External(_)) || signal.revision.start.iter().any(|p| p.offset > 0);
+        if only_in_batch {
+            fold::fold(&self.platform, signal, Fold::New, &|_| {}).await?;
+            fold::extend_base(&self.platform, signal, demands).await?;
         }
         Ok(())
     }
@@ -226,8 +237,14 @@ impl Inner {
             };
             file.features.insert(name.clone(), route);
         }
-        self.reader.routes.apply(&file, Absent::Remove).await?;
-        Ok(())
+        let applied = self.reader.routes.apply(&file, Absent::Remove).await?;
+        match applied.refused.first() {
+            None => Ok(()),
+            Some(refused) => Err(Error::internal(format!(
+                "route {}: epoch {} is not above {}, which was seen",
+                refused.feature, refused.epoch, refused.seen
+            ))),
+        }
     }
 
     /// Stops signals that nothing reads and nothing defines any more. Their data stays: a definition that comes back finds it.
@@ -246,9 +263,18 @@ impl Inner {
 }
 
 /// Waits until everything that was in a signal's topic when it was called can be read.
-async fn caught_up(signal: &RunningSignal) -> Result<()> {
+///
+/// # Errors
+/// `Unavailable` when the signal has failed, or its stream has taken no input for [`PATIENCE`]: it goes on by itself when it can.
+pub(super) async fn caught_up(signal: &RunningSignal) -> Result<()> {
     let ends = signal.ends().await?;
+    let mut waiting = Duration::ZERO;
     loop {
+        match signal.waiting() {
+            Some(reason) if waiting >= PATIENCE => return Err(Error::new(ErrorKind::Unavailable, reason)),
+            Some(_) => waiting += LOOK,
+            None => waiting = Duration::ZERO,
+        }
         if let Some(reason) = signal.failure() {
             return Err(Error::new(ErrorKind::Unavailable, reason));
         }
@@ -256,16 +282,6 @@ async fn caught_up(signal: &RunningSignal) -> Result<()> {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-impl Inner {
-    /// See [`super::Node::settle`].
-    pub(super) async fn settle(&self, running: &Running) -> Result<()> {
-        for signal in running.signals.values() {
-            caught_up(signal).await?;
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tress_configs::SignalPlan;
+use tress_configs::{Plan, SignalPlan};
 
 use super::metered::{self, Metered};
 use crate::base::Residence;
@@ -51,7 +51,9 @@ pub struct RunningSignal {
     /// Why a task ended that should not have.
     failed: Arc<Mutex<Option<String>>>,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
-    shutdown: CancellationToken,
+    /// One fold, or one extension of base, at a time.
+    pub(super) folding: tokio::sync::Mutex<()>,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl RunningSignal {
@@ -61,6 +63,11 @@ impl RunningSignal {
     /// As [`prepare::signal`]; `Corrupt` when what is kept is damaged.
     pub async fn start(platform: &Platform, plan: Arc<SignalPlan>, uid: String, scratch: &Path) -> Result<Arc<Self>> {
         let revision = prepare::signal(platform, &plan, &uid).await?;
+        // A revision never changes: another program may compile the same definition to another plan, its data is of the recorded one.
+        let plan = match prepare::plan(platform, &revision.digest).await? {
+            Plan::Signal(recorded) if recorded != *plan => Arc::new(recorded),
+            _ => plan,
+        };
         let history = History::new(platform.lake().clone(), &uid, Arc::clone(&plan));
         let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(scratch.join("spill").join(&uid)) };
         let store = Arc::new(SignalStore::new(history, &settings));
@@ -98,7 +105,20 @@ impl RunningSignal {
         });
         let log = platform.log(&plan.source.stream.connection)?;
         let tasks = tokio::sync::Mutex::new(tasks);
-        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, log, failed, tasks, shutdown });
+        let signal = Arc::new(Self {
+            uid,
+            plan,
+            revision,
+            store,
+            follower,
+            bases,
+            stream,
+            log,
+            failed,
+            tasks,
+            folding: tokio::sync::Mutex::default(),
+            shutdown,
+        });
         let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
         signal.tasks.lock().await.spawn(gauges);
         Ok(signal)

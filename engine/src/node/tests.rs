@@ -120,5 +120,14 @@ async fn what_is_appended_is_read_after_a_restart_and_after_a_fold() {
     let changes = node.apply(desired(10)).await.unwrap();
     assert!(matches!(changes.as_slice(), [Change::Swapped { .. }]), "{changes:?}");
     assert_eq!(items(&node, "u1").await, [3, 2, 7, 1]);
+
+    // A feature that goes and comes back is routed again: epochs only rise.
+    let signals_only = Desired { features: Vec::new(), ..desired(10) };
+    assert!(matches!(node.apply(signals_only).await.unwrap().as_slice(), [Change::Removed { .. }]));
+    assert!(matches!(node.apply(desired(10)).await.unwrap().as_slice(), [Change::Added { .. }]));
+    let table = node.inner.reader.routes.current();
+    let route = table.get(&QualifiedName::new("movies", "recent")).unwrap();
+    assert!(route.live.is_some() && route.epoch > 2, "{route:?}");
+    assert_eq!(items(&node, "u1").await, [3, 2, 7, 1]);
     node.shutdown().await.unwrap();
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::SignalStore;
-use crate::changelog::{Change, Codec};
+use crate::changelog::{Change, Codec, Published};
 use crate::clock::Clock;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
@@ -83,8 +83,10 @@ impl Follower {
                 }
             }
             Change::Heartbeat(heartbeat) => {
+                // A producer whose clock runs ahead must not hide that the stream stands still.
+                let now = self.clock.now_micros();
                 for published in &heartbeat.positions {
-                    self.store.progress().heard(shard, published);
+                    self.store.progress().heard(shard, &Published { timestamp: published.timestamp.map(|t| t.min(now)), ..*published });
                 }
                 target.advance(next);
             }

@@ -112,6 +112,11 @@ impl Routes {
         self.changes.subscribe()
     }
 
+    /// The highest epoch of a feature that was ever seen, also by earlier processes; 0 = none.
+    pub async fn highest_epoch(&self, feature: &QualifiedName) -> u64 {
+        self.epochs.lock().await.seen.get(&feature.to_string()).copied().unwrap_or(0)
+    }
+
     /// Puts a set of routes in force, all at once. A route with a lower epoch than was ever seen is refused, and so is one that reads
     /// differently under the epoch in force. The epochs are on disk before the routes are in force.
     ///
