@@ -116,6 +116,8 @@ class Bench:
         lines = []
         with server(self.asked.binary, data, lake) as (grpc, grpc_pid), redis(pin="0") as (address, redis_pid):
             self.ours("fill-redis", "--data", data, "--lake", lake, "--redis", address)
+            # Fails where an answer differs.
+            self.ours("check", "--data", data, "--grpc", f"http://{grpc}", "--redis", address)
 
             def load(target, pid, batch, **more):
                 options = [a for k, v in more.items() for a in (f"--{k}", v)]
@@ -131,9 +133,7 @@ class Bench:
 
                 a(), b()
                 ours, theirs = measure.pairs(a, b, self.pairs)
-                # The same users in the same order: as far as both got, the same rows.
                 mean = lambda results: sum(r["rows"] for r in results) / sum(r["sequences"] for r in results)
-                assert abs(mean(ours) / mean(theirs) - 1) < 0.01, (mean(ours), mean(theirs))
                 key = "sequences_per_cpu_second"
                 capacity = measure.median(ours, "requests_per_second")
                 lines.append({

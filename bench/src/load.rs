@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 use tress_engine::entity::Entity;
 use tress_engine::read::Query;
-use tress_engine::serve::proto;
 use tress_engine::serve::proto::sequence_service_client::SequenceServiceClient;
+use tress_engine::serve::{Client, Wanted, proto};
 
 use crate::data::{numbers, shuffle};
 use crate::meter::{percentiles, process_seconds};
@@ -55,7 +55,7 @@ impl FillRedis {
             let mut out = Vec::new();
             encode::command(&parts, &mut out);
             redis.write_all(&out).await?;
-            reply(&mut redis).await?;
+            reply(&mut redis, |_| ()).await?;
             users += 1;
             rows += values.len();
         }
@@ -67,8 +67,8 @@ fn key(user: i64) -> Vec<u8> {
     [b"s:".as_slice(), &user.to_le_bytes()].concat()
 }
 
-/// Reads one reply; returns how many values it had.
-async fn reply(redis: &mut BufReader<TcpStream>) -> anyhow::Result<usize> {
+/// Reads one reply, showing each of its values; returns how many it had.
+async fn reply(redis: &mut BufReader<TcpStream>, mut see: impl FnMut(&[u8])) -> anyhow::Result<usize> {
     let mut line = Vec::new();
     redis.read_until(b'\n', &mut line).await?;
     let number = |line: &[u8]| std::str::from_utf8(&line[1..line.len() - 2]).ok().and_then(|n| n.parse::<usize>().ok());
@@ -81,11 +81,50 @@ async fn reply(redis: &mut BufReader<TcpStream>) -> anyhow::Result<usize> {
                 redis.read_until(b'\n', &mut line).await?;
                 buffer.resize(number(&line).context("redis: a broken reply")? + 2, 0);
                 redis.read_exact(&mut buffer).await?;
+                see(buffer.strip_suffix(b"\r\n").unwrap_or_default());
             }
             Ok(values)
         }
         Some(b':' | b'+') => Ok(1),
         _ => Err(anyhow!("redis: {}", String::from_utf8_lossy(&line))),
+    }
+}
+
+/// Compares what both answer, value by value, for some users.
+#[derive(clap::Args)]
+pub struct Check {
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    grpc: String,
+    #[arg(long)]
+    redis: String,
+    #[arg(long, default_value_t = 1000)]
+    users: usize,
+}
+
+impl Check {
+    pub async fn run(self) -> anyhow::Result<Value> {
+        let client = Client::connect(&self.grpc, Duration::from_secs(5)).await?;
+        let mut redis = BufReader::new(TcpStream::connect(&self.redis).await?);
+        let wanted = Wanted { columns: COLUMNS.map(str::to_owned).to_vec(), limit: Some(100), ..Wanted::default() };
+        let mut users = numbers(&self.data.join("users.parquet"), "user_id")?;
+        shuffle(&mut users);
+        let mut equal = 0;
+        for user in users.into_iter().take(self.users) {
+            let ours = client.get("bench/last100", &Entity::Int64(user), &wanted).await?.rows;
+            let columns = encode::columns(&ours, &COLUMNS)?;
+            let mut values = vec![Vec::new(); ours.num_rows()];
+            values.iter_mut().enumerate().try_for_each(|(row, value)| encode::value(&columns, row, value))?;
+            let mut out = Vec::new();
+            encode::command(&[b"LRANGE", &key(user), b"0", b"99"], &mut out);
+            redis.write_all(&out).await?;
+            let mut theirs = Vec::new();
+            reply(&mut redis, |value| theirs.push(value.to_vec())).await?;
+            anyhow::ensure!(values == theirs, "a user's answers differ: {} rows and {}", values.len(), theirs.len());
+            equal += values.len();
+        }
+        Ok(json!({"equal_rows": equal}))
     }
 }
 
@@ -201,7 +240,7 @@ async fn over_redis(shared: Arc<Shared>, address: String) -> anyhow::Result<Seen
         }
         redis.write_all(&out).await?;
         for _ in 0..shared.load.batch {
-            seen.1 += reply(&mut redis).await?;
+            seen.1 += reply(&mut redis, |_| ()).await?;
         }
         seen.0.push(u64::try_from(at.elapsed().as_nanos())?);
     }

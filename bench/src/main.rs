@@ -42,6 +42,8 @@ enum Command {
     Serve(serve::Serve),
     /// Puts what the server answers into Redis: a list per entity, newest first.
     FillRedis(load::FillRedis),
+    /// Compares the server's answers with those of Redis.
+    Check(load::Check),
     /// Loads a server with requests.
     Load(load::Load),
     /// A training set.
@@ -78,6 +80,7 @@ fn main() -> anyhow::Result<()> {
             Command::Restart(command) => command.run().await,
             Command::Serve(command) => command.run().await,
             Command::FillRedis(command) => command.run().await,
+            Command::Check(command) => command.run().await,
             Command::Load(command) => command.run().await,
             Command::Dataset(command) => command.run().await,
         }
