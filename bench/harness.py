@@ -35,7 +35,7 @@ class Bench:
         self.quick = asked.quick
         self.rows = asked.rows or (1_000_000 if asked.quick else 10_000_000)
         self.labels = asked.labels or (100_000 if asked.quick else 1_000_000)
-        self.pairs = asked.pairs or (3 if asked.quick else 15)
+        self.pairs = asked.pairs or (6 if asked.quick else 15)
         self.cache = asked.cache
         self.data = generate.cached(self.cache, self.rows, self.labels)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="tress-bench.", dir=self.cache))

@@ -11,6 +11,9 @@ use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimestampMic
 pub fn value(columns: &[&ArrayRef], row: usize, out: &mut Vec<u8>) -> anyhow::Result<()> {
     for column in columns {
         match column.data_type() {
+            // What an array holds where it has no value is nobody's business.
+            DataType::Int32 | DataType::Float32 if column.is_null(row) => out.extend([0; 4]),
+            DataType::Int64 | DataType::Timestamp(..) if column.is_null(row) => out.extend([0; 8]),
             DataType::Int64 => out.extend(column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
             DataType::Int32 => out.extend(column.as_primitive::<Int32Type>().value(row).to_le_bytes()),
             DataType::Float32 => out.extend(column.as_primitive::<Float32Type>().value(row).to_le_bytes()),
