@@ -23,6 +23,7 @@ NEVER = [
     "serving beside Feast",
     "consume → decode → filter → lookup → changelog, and freshness: they need a broker",
     "instruction counts of kernels (callgrind)",
+    "memory as PSS difference beside batch peers: peaks of resident memory are shown",
 ]
 HEAD = """# Benchmarks
 
@@ -36,6 +37,7 @@ Made by `make bench` (`scripts/bench`, `scripts/bench --quick`); this file is wr
   *control* is the same ratio of a contender to itself: where it is far from 1, the machine was too noisy for the figure beside it.
 - Process start, imports and opening an engine are outside the timed part, for all.
 - Serving: the server has one core to itself, the client the other; a second of the server's CPU is what is divided by.
+- On virtual machines that give memory back to their host, the first touch of a page is dear for everybody: look at ratios, not at seconds.
 - The engine is built with the profile `bench-fast`: a release without link-time optimisation.
 """
 

@@ -20,6 +20,8 @@ use crate::meter::{percentiles, process_seconds};
 use crate::world::{NOW, World};
 use crate::{Places, encode};
 
+/// How much too late the runtime's timer may wake.
+const TIMER: Duration = Duration::from_millis(2);
 const COLUMNS: [&str; 3] = ["event_time", "item_id", "dwell"];
 
 #[derive(clap::Args)]
@@ -173,7 +175,11 @@ impl Shared {
             return None;
         }
         if self.load.rate.is_some() {
-            tokio::time::sleep_until(at.into()).await;
+            // The runtime's timer is right to a millisecond only; the rest is waited for awake.
+            tokio::time::sleep_until((at - TIMER).into()).await;
+            while Instant::now() < at {
+                tokio::task::yield_now().await;
+            }
         }
         Some((number, at))
     }
