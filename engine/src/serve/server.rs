@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::grpc::Grpc;
@@ -121,15 +121,16 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .map_err(|e| Error::internal(format!("describe the protocol: {e}")))?;
+        // The builder's own setting does not reach connections of a listener that it is given: replies would wait for acknowledgements.
+        let incoming = TcpIncoming::from(grpc).with_nodelay(Some(true));
         let serve = tonic::transport::Server::builder()
             .concurrency_limit_per_connection(settings.concurrency_per_connection)
             .max_connection_age(settings.connection_age)
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(60)))
             .add_service(health_service)
             .add_service(reflection)
             .add_service(sequences)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), closing.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(incoming, closing.clone().cancelled_owned());
         let mut grpc =
             tokio::spawn(
                 async move { serve.await.map_err(|e| Error::new(ErrorKind::Unavailable, "serve gRPC: it failed").with_source(e)) },

@@ -1,0 +1,164 @@
+"""docs/benchmarks.md from results: every figure beside the command that made it, and what was not measured named."""
+
+TITLES = {
+    "reads": "Reads in process",
+    "serving": "gRPC beside Redis",
+    "tail": "Tail bytes per event beside a Redis list",
+    "fold": "Raw Parquet and a join into history and base, beside last 500 and the join",
+    "dataset": "Training set beside DuckDB",
+    "restart": "A new process with a tail's snapshot",
+}
+AIMS = {
+    "reads": "p50 ≤ 2 µs and p99 ≤ 8 µs for one signal, 6 and 20 µs for three",
+    "serving": "70,000 requests a second and core, no fewer than Redis; 250,000 sequences a second and core in batches; p99 < 0.5 ms at half load",
+    "tail": "≤ 0.65 × Redis",
+    "fold": "≤ 0.8 × the best peer",
+    "dataset": "DuckDB ÷ Tress ≥ 5, which is Tress ÷ DuckDB ≤ 0.2",
+    "restart": "10 M events in 10 s",
+}
+# Of the list that a release is to be measured by, what no line measures.
+NEVER = [
+    "last 500 per entity and the join, Parquet to Parquet, by the engine: it has no such batch job; what is measured is the way into history and base",
+    "the dataset beside Feast",
+    "serving beside Feast",
+    "consume → decode → filter → lookup → changelog, and freshness: they need a broker",
+    "instruction counts of kernels (callgrind)",
+    "memory as PSS difference beside batch peers: peaks of resident memory are shown",
+]
+HEAD = """# Benchmarks
+
+Made by `make bench` (`scripts/bench`, `scripts/bench --quick`); this file is written by it. No figure here is a test.
+
+- The data come from a seeded generator (`bench/generate.py`): Zipf users (s 0.7) and items (s 1.0), a day's rhythm, ties, null items and
+  users, the lateness of public commit histories. Definitions: `bench/definitions.yaml`. All engines read the same Parquet files and write
+  zstd at level 3 where they let one choose.
+- The answers are compared first (`bench/answers.py`); a line whose answers differ has no figure.
+- **Ratios are Tress ÷ peer, of CPU seconds, pair by pair**, alternating which comes first; in brackets a 95 % bootstrap interval. The
+  *control* is the same ratio of a contender to itself: where it is far from 1, the machine was too noisy for the figure beside it.
+- Process start, imports and opening an engine are outside the timed part, for all.
+- Serving: the server has one core to itself, the client the other; a second of the server's CPU is what is divided by.
+- On virtual machines that give memory back to their host, the first touch of a page is dear for everybody: look at ratios, not at seconds.
+- The engine is built with the profile `bench-fast`: a release without link-time optimisation.
+"""
+
+
+def number(value, digits=2):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}f}" if value < 100 else f"{value:.0f}"
+
+
+def ratio(found):
+    return f"{found['ratio']:.2f} ({found['low']:.2f} – {found['high']:.2f})" if found else "–"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+
+
+def made(result):
+    m = result["made"]
+    machine = m["machine"]
+    return [
+        f"`{m['command']}` on {m['at']}: {m['rows']:,} rows, {m['pairs']} pairs; {machine['cores']} cores of {machine['cpu']}, "
+        f"{machine['memory_mb'] / 1024:.0f} GB, Linux {machine['kernel']}; load average {m['load'][0]} before, {m['load'][1]} after. "
+        + ", ".join(f"{name} {version}" for name, version in m["versions"].items()) + "."
+    ]
+
+
+def reads(result):
+    rows = []
+    for row in result["rows"]:
+        us, best = row["best"]["us"], row["best"]
+        spread = sorted(r["p50"] for r in row["all"])
+        rows.append([
+            row["what"], f"{us['p50']:.2f}", f"{us['p99']:.2f}", f"{us['p999']:.2f}", f"{spread[0]:.2f} – {spread[-1]:.2f}",
+            f"{best['cpu'] / best['reads'] * 1e6:.2f}", f"{best['clock_us']:.2f}", f"{best['rows_per_read']:.0f}", row["aim"],
+        ])
+    return table(["signals", "p50 µs", "p99 µs", "p99.9 µs", "p50 of all runs", "CPU µs a read", "of it the clock", "rows a read", "aim"], rows) + [
+        "", "The run with the least p50 of all; columns event_time, item_id, dwell; users with 100 events or more, in random order."]
+
+
+def serving(result):
+    rows, opened = [], []
+    for line in result["lines"]:
+        what = "one entity" if line["batch"] == 1 else f"batch of {line['batch']}"
+        rows.append([what, number(line["ours"]), number(line["redis"]), ratio(line["ratio"]), ratio(line["control"]), ratio(line["control_redis"]),
+                     number(line["ours_per_second"]), f"{line['rows_per_sequence']:.1f}"])
+        for name, key in [("Tress", "open"), ("Redis", "open_redis")]:
+            for at in line[key]:
+                us = at["result"]["us"]
+                opened.append([what, name, f"{at['share']:.0%}", number(at["result"]["requests_per_second"]), number(us["p50"]), number(us["p99"]), number(us["p999"])])
+    return (
+        table(["", "Tress: sequences a CPU second", "Redis", "ratio (higher is better)", "control", "control, Redis", "Tress: requests a second", "rows a sequence"], rows)
+        + ["", "Open loop, latency from the moment a request was due, as the client sees it, µs:", ""]
+        + table(["", "", "of capacity", "requests a second", "p50", "p99", "p99.9"], opened)
+        + ["", "Redis: LRANGE 0 99 of packed binary values of the same three columns; a batch is a pipeline. Its client is as thin as it can be; that of gRPC decodes the message."]
+    )
+
+
+def tail(result):
+    apply = result["apply"]
+    return table(
+        ["events", "Tress: bytes an event", "by PSS difference", "Redis: bytes an event", "ratio", "ratio by PSS"],
+        [[f"{result['events']:,}", number(result["ours"]), number(result["ours_pss"]), number(result["redis"]), f"{result['ratio']:.2f}", f"{result['ratio_pss']:.2f}"]],
+    ) + [
+        "",
+        f"Tress holds {apply['tail_rows']:,} rows: copies are dropped where runs merge. Redis: RPUSH of the event's columns, identity and times packed; `used_memory` before and after. "
+        f"Decoding, the pipeline with its lookup, the changelog's records and the tail took {apply['cpu'] / result['events'] * 1e6:.2f} CPU seconds per million events.",
+    ]
+
+
+def paired(result):
+    rows = []
+    for line in result["lines"]:
+        for key in ["cpu", "wall"]:
+            f = line[key]
+            rows.append([line["input"], line["best"], f"{key} s", number(f["ours"]), number(f["peer"]), ratio(f["ratio"]), ratio(f["control"]), ratio(f["control_peer"])])
+        for key, name in [("bytes", "MB written"), ("peak_rss", "peak MB")]:
+            ours, peer = line[key]["ours"] / 1e6, line[key]["peer"] / 1e6
+            rows.append([line["input"], line["best"], name, number(ours), number(peer), f"{ours / peer:.2f}", "", ""])
+    return table(["input", "best peer", "", "Tress", "peer", "ratio", "control", "control, peer"], rows)
+
+
+def fold(result):
+    peers = []
+    for line in result["lines"]:
+        for name, one in line["peers"].items():
+            peers.append([line["input"], name, number(one["cpu"]), number(one["wall"]), number(one["peak_rss"] / 1e6), number(one["bytes"] / 1e6)])
+    return paired(result) + [
+        "", "Tress writes more than the peers: the whole history with identities and versions in daily buckets, and base from it. The peers, one run each, to find the best:", "",
+    ] + table(["input", "peer", "CPU s", "wall s", "peak MB", "MB written"], peers)
+
+
+def dataset(result):
+    return paired(result) + [
+        "", f"{result['labels']:,} labels, {int(result['answer'][1]):,} events in their sequences. Tress reads its history (sorted, with every column and version), DuckDB the raw Parquet; folding is not in this figure."]
+
+
+def restart(result):
+    runs = result["runs"]
+    return table(
+        ["events", "wall s", "CPU s", "peak MB"], [[f"{result['events']:,}", number(r["wall"], 3), number(r["cpu"], 3), number(r["peak_rss"] / 1e6)] for r in runs]
+    ) + ["", "From an empty store to every event of the snapshot readable; the files are in the page cache."]
+
+
+def write(kept, path):
+    lines = [HEAD]
+    for mode, title in [("full", "Full runs"), ("quick", "Quick runs")]:
+        results = kept.get(mode, {})
+        lines.append(f"## {title}\n")
+        if not results:
+            lines.append("None yet.\n")
+            continue
+        if mode == "quick":
+            lines.append("Fewer pairs and less data than the aims speak of: a look, not a result.\n")
+        for line, name in TITLES.items():
+            if line in results:
+                lines += [f"### {name}", "", f"Aim: {AIMS[line]}.", "", *globals()[line](results[line]), "", *made(results[line]), ""]
+        missing = [name for line, name in TITLES.items() if line not in results]
+        if missing:
+            lines += ["Not measured in this form yet: " + "; ".join(missing) + ".", ""]
+    lines += ["## Not measured yet", "", *[f"- {item}" for item in NEVER], ""]
+    path.write_text("\n".join(lines).replace("\n\n\n", "\n\n"))

@@ -1,0 +1,91 @@
+//! The engine's side of every benchmark: each command does one measured thing and prints one line of JSON about it.
+//!
+//! Process start, definitions and loading stand outside the timed part, as they do for the peers. `bench/harness.py` runs it.
+
+mod answers;
+mod data;
+mod dataset;
+mod encode;
+mod fold;
+mod load;
+mod meter;
+mod reads;
+mod serve;
+mod tail;
+mod world;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "The engine's side of the benchmarks; bench/harness.py runs it")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Raw Parquet into history and base. `--answers` also writes, untimed, what is read back.
+    Fold(fold::Fold),
+    /// Reads in process over a base that is loaded.
+    Reads(reads::Reads),
+    /// Rows of a tail in memory, as its follower would apply them.
+    Tail(tail::Tail),
+    /// A new process with a tail's snapshot.
+    Restart(tail::Restart),
+    /// Serves a folded lake over gRPC until its standard input ends.
+    Serve(serve::Serve),
+    /// Puts what the server answers into Redis: a list per entity, newest first.
+    FillRedis(load::FillRedis),
+    /// Compares the server's answers with those of Redis.
+    Check(load::Check),
+    /// Loads a server with requests.
+    Load(load::Load),
+    /// A training set.
+    Dataset(dataset::Training),
+}
+
+/// Where the raw log and the item table are, and where the engine keeps its lake.
+#[derive(clap::Args, Clone)]
+pub struct Places {
+    /// Holds `raw/dt=…/` and `items.parquet`.
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    lake: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let workers = match &arguments.command {
+        Command::Serve(serve) => serve.workers,
+        _ => 2,
+    };
+    // Threads must not end before their CPU time is counted.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_keep_alive(std::time::Duration::from_secs(3600))
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Fold(command) => command.run().await,
+            Command::Reads(command) => command.run().await,
+            Command::Tail(command) => command.run().await,
+            Command::Restart(command) => command.run().await,
+            Command::Serve(command) => command.run().await,
+            Command::FillRedis(command) => command.run().await,
+            Command::Check(command) => command.run().await,
+            Command::Load(command) => command.run().await,
+            Command::Dataset(command) => command.run().await,
+        }
+    });
+    runtime.shutdown_background();
+    println!("{}", result?);
+    Ok(())
+}
