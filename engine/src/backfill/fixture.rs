@@ -28,7 +28,8 @@ pub fn work_plan(number: u64, mode: Mode, tasks: usize) -> WorkPlan {
         backfill: number,
         uid: "s1".into(),
         plan: String::new(),
-        planned_at: i64::try_from(number).unwrap() * 1_000_000,
+        // Later than any event of these tests: what claims to be of the future is another matter.
+        planned_at: 1_000_000_000_000_000 + i64::try_from(number).unwrap() * 1_000_000,
         mode,
         raw_version: None,
         cut: Cut::Time { through: i64::try_from(number).unwrap() },

@@ -309,3 +309,14 @@ async fn vacuum_spares_what_manifests_and_named_versions_refer_to_and_nothing_el
     assert_eq!(Manifest::newest(&history).await.unwrap().as_ref(), Some(&before));
     load(&history, &before).await;
 }
+
+#[tokio::test]
+async fn an_event_of_the_future_does_not_push_the_others_out_of_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(folder.path());
+    let far = 30_000 * DAY;
+    fold(&history, 1, Mode::Incremental, &[vec![event("u", 11_574 * DAY, 1), event("v", far, 2)]]).await;
+    let day = Demand { window_ms: Some(86_400_000), ..demand(50) };
+    let base = load(&history, &update(&history, &demands(1, vec![day])).await.unwrap().expect("a manifest")).await;
+    assert_eq!(of_base(&base, "u").1.len(), 1, "the window ends when the backfill was planned");
+}

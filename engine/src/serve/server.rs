@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
@@ -108,6 +109,12 @@ impl Server {
 
         let router = http::router(Http { reader: reader.clone(), readiness, timeout: settings.timeout, draining: stop.clone() });
         let closed = closing.clone();
+        // A reply is small and complete: it must not wait for the acknowledgement of the one before.
+        let http = http.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps its delay");
+            }
+        });
         let mut http =
             tokio::spawn(
                 async move { axum::serve(http, router).with_graceful_shutdown(closed.cancelled_owned()).await.map_err(Error::from) },
