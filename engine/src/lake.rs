@@ -10,7 +10,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 
 /// An object store and where the lake is in it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,6 +51,30 @@ impl Lake {
         let folder = made.map_err(|e| Error::from(e).while_doing(doing()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| Error::invalid("its path cannot be an address").while_doing(doing()))?;
         Self::new(Arc::new(LocalFileSystem::new()), root)
+    }
+
+    /// Makes files that were put survive a loss of power. A local folder only has them in memory until then; object stores have them.
+    ///
+    /// # Errors
+    /// When a file is not there or the disk fails.
+    pub async fn persist(&self, paths: Vec<Path>) -> Result<()> {
+        let Ok(root) = self.root.to_file_path() else { return Ok(()) };
+        let sync = move || {
+            let mut folders = std::collections::BTreeSet::new();
+            for path in &paths {
+                let file = path.parts().fold(root.clone(), |folder, part| folder.join(part.as_ref()));
+                std::fs::File::open(&file).and_then(|f| f.sync_all()).map_err(Error::from).context(|| format!("sync {path}"))?;
+                folders.extend(file.parent().map(std::path::Path::to_owned));
+            }
+            for folder in folders {
+                std::fs::File::open(&folder)
+                    .and_then(|f| f.sync_all())
+                    .map_err(Error::from)
+                    .context(|| "sync a folder of the lake".to_owned())?;
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(sync).await.map_err(|e| Error::internal("sync the lake").with_source(e))?
     }
 
     /// The files, by the paths of [`crate::layout`].
