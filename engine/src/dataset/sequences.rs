@@ -54,7 +54,6 @@ pub fn encode(feature: &Feature, runs: &[Run], labels: &Labels, moment: Moment) 
             columns
                 .push(Arc::new(TimestampMicrosecondArray::from_iter_values((from..to).map(|row| labels.time(row))).with_timezone("UTC")));
         }
-        let first = columns.len();
         for (column, name) in all.columns().iter().zip(feature.schema().fields().iter().map(|f| f.name())) {
             let values = unpack::unpack(column, &column_type(feature, name))?;
             let DataType::List(item) = schema.field(columns.len()).data_type() else {
@@ -67,7 +66,6 @@ pub fn encode(feature: &Feature, runs: &[Run], labels: &Labels, moment: Moment) 
                 None,
             )?));
         }
-        debug_assert_eq!(columns.len() - first, feature.schema().fields().len());
         writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
     }
     Ok(writer.into_inner()?)

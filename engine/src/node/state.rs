@@ -1,11 +1,12 @@
 //! What is live, kept across restarts: `node.json`, replaced whole.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::log::segment::durable::{self, Sync};
 
 /// The format of the file.
 const VERSION: u32 = 1;
@@ -69,22 +70,12 @@ impl State {
         Ok(state)
     }
 
-    /// Replaces the file: a kill leaves the old one or the new one.
+    /// Replaces the file: a kill, or a loss of power, leaves the old one or the new one.
     ///
     /// # Errors
     /// `Full` when there is no room: the old file stays.
     pub fn write(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(|e| Error::internal("write state").with_source(e))?;
-        replace(path, &json).context(|| format!("write {}", path.display()))
+        durable::replace(path, &json, Sync::EveryAppend)
     }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let partial: PathBuf = path.with_extension("partial");
-    let mut file = std::fs::File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)?;
-    Ok(())
 }

@@ -20,10 +20,10 @@ pub fn gather(feature: &Feature, sources: &[Source<'_>], chosen: &[Chosen], want
     let columns = wanted
         .iter()
         .map(|index| match index {
-            0 => places.column(|signal| Some((col::EVENT_TIME, signal)), events.field(0).data_type()),
+            0 => places.column(|_| Some(col::EVENT_TIME), events.field(0).data_type()),
             1 => Ok(labels(feature, chosen)),
             column => places.column(
-                |signal| feature.reads()[signal].sources[column - EVENT_COLUMNS].map(|source| (col::SIGNAL + source, signal)),
+                |signal| feature.reads()[signal].sources[column - EVENT_COLUMNS].map(|source| col::SIGNAL + source),
                 events.field(*column).data_type(),
             ),
         })
@@ -39,9 +39,8 @@ fn labels(feature: &Feature, chosen: &[Chosen]) -> ArrayRef {
 /// Where the chosen rows are, computed once for all columns.
 struct Places<'s, 'a> {
     sources: &'s [Source<'a>],
-    /// Per signal: the number of its first part among all parts.
-    first_part: Vec<usize>,
-    /// Per chosen row: part, counted over all signals, and row; the signal beside it.
+    count: usize,
+    /// Per chosen row: part, counted over all signals, and row; the signal beside it. Empty when the rows are adjacent.
     rows: Vec<(usize, usize, usize)>,
     /// When all rows lie in one part, one after the other: (signal, part of it, first row).
     adjacent: Option<(usize, usize, usize)>,
@@ -49,32 +48,24 @@ struct Places<'s, 'a> {
 
 impl<'s, 'a> Places<'s, 'a> {
     fn new(sources: &'s [Source<'a>], chosen: &[Chosen]) -> Self {
-        let first_part: Vec<usize> = sources
-            .iter()
-            .scan(0, |next, source| {
-                let first = *next;
-                *next += source.parts.len();
-                Some(first)
-            })
-            .collect();
-        let rows = chosen.iter().map(|c| (first_part[c.signal] + c.pick.part, c.pick.row, c.signal)).collect();
         let adjacent = chosen.first().and_then(|first| {
             let side_by_side =
                 |(at, c): (usize, &Chosen)| c.signal == first.signal && c.pick.part == first.pick.part && c.pick.row == first.pick.row + at;
             chosen.iter().enumerate().all(side_by_side).then_some((first.signal, first.pick.part, first.pick.row))
         });
-        Self { sources, first_part, rows, adjacent }
+        let rows = if adjacent.is_some() { Vec::new() } else { scattered(sources, chosen) };
+        Self { sources, count: chosen.len(), rows, adjacent }
     }
 
-    /// `of`: for a signal, the batch column to read and the signal itself; `None` = null there.
-    fn column(&self, of: impl Fn(usize) -> Option<(usize, usize)>, data_type: &arrow::datatypes::DataType) -> Result<ArrayRef> {
-        if self.rows.is_empty() {
+    /// `of`: for a signal, the batch column to read; `None` = null there.
+    fn column(&self, of: impl Fn(usize) -> Option<usize>, data_type: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+        if self.count == 0 {
             return Ok(arrow::array::new_empty_array(data_type));
         }
         if let Some((signal, part, first)) = self.adjacent {
             return Ok(match of(signal) {
-                Some((column, _)) => self.sources[signal].parts[part].rows.batch().column(column).slice(first, self.rows.len()),
-                None => new_null_array(data_type, self.rows.len()),
+                Some(column) => self.sources[signal].parts[part].rows.batch().column(column).slice(first, self.count),
+                None => new_null_array(data_type, self.count),
             });
         }
         let null = new_null_array(data_type, 1);
@@ -82,14 +73,24 @@ impl<'s, 'a> Places<'s, 'a> {
         for (signal, source) in self.sources.iter().enumerate() {
             for part in &source.parts {
                 arrays.push(match of(signal) {
-                    Some((column, _)) => part.rows.batch().column(column).as_ref(),
+                    Some(column) => part.rows.batch().column(column).as_ref(),
                     None => null.as_ref(),
                 });
             }
         }
-        debug_assert_eq!(self.first_part.len(), self.sources.len());
         let indices: Vec<(usize, usize)> =
             self.rows.iter().map(|&(part, row, signal)| (part, if of(signal).is_some() { row } else { 0 })).collect();
         Ok(interleave(&arrays, &indices)?)
     }
+}
+
+/// Per chosen row its part, counted over all signals, its row, and its signal.
+fn scattered(sources: &[Source<'_>], chosen: &[Chosen]) -> Vec<(usize, usize, usize)> {
+    let first_of_signal = sources.iter().scan(0, |next, source| {
+        let first = *next;
+        *next += source.parts.len();
+        Some(first)
+    });
+    let first_part: Vec<usize> = first_of_signal.collect();
+    chosen.iter().map(|c| (first_part[c.signal] + c.pick.part, c.pick.row, c.signal)).collect()
 }
