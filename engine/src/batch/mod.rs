@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tress_configs::SignalPlan;
 
 pub use self::manifest::{Manifest, PartFile, SignalInput};
 use self::partitions::Partitions;
@@ -29,7 +30,8 @@ use crate::backfill::RawLog;
 use crate::dataset::Target;
 use crate::entity::shard_of;
 use crate::error::{Context, Error, Result};
-use crate::lookup::Lookup;
+use crate::lake::Lake;
+use crate::lookup::{Lookup, TableLookup};
 use crate::read::Feature;
 
 /// Into how many parts entities are spread by their hash: what is held and sorted at once.
@@ -87,6 +89,22 @@ pub enum Progress {
     Scanned { done: usize, of: usize },
     /// Shards of the entities.
     Written { done: usize, of: usize },
+}
+
+impl Input {
+    /// With the newest state of each enrichment's table. `lake`: what the name of a connection stands for.
+    ///
+    /// # Errors
+    /// As [`TableLookup::load`], naming the enrichment; what `lake` says of a connection.
+    pub async fn load(plan: &SignalPlan, raw: Arc<dyn RawLog>, lake: impl Fn(&str) -> Result<Lake>) -> Result<Self> {
+        let mut lookups: Vec<Arc<dyn Lookup>> = Vec::with_capacity(plan.enrichments.len());
+        for enrichment in &plan.enrichments {
+            let doing = || format!("signal {}, enrichment {}", plan.name, enrichment.name);
+            let store = Arc::clone(lake(&enrichment.lookup.connection).context(doing)?.store());
+            lookups.push(Arc::new(TableLookup::load(store, enrichment, None).await.context(doing)?));
+        }
+        Ok(Self { raw, lookups })
+    }
 }
 
 impl Batch {

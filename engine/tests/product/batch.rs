@@ -28,7 +28,6 @@ use tress_engine::backfill::ExternalFiles;
 use tress_engine::batch::{Batch, Input, Settings, Way};
 use tress_engine::dataset::Target;
 use tress_engine::lake::Lake;
-use tress_engine::lookup::{Lookup, TableLookup};
 use tress_engine::read::Feature;
 
 use crate::definitions::{Delivery, HOUR, START, Shape, deliveries, entities, shape};
@@ -229,11 +228,7 @@ impl Case {
         for plan in &compiled.signals {
             let BatchPlan::External(log) = &plan.source.batch else { panic!("an external log") };
             let raw = Arc::new(ExternalFiles::new(lake.clone(), plan, log).expect("a log"));
-            let mut lookups: Vec<Arc<dyn Lookup>> = Vec::new();
-            for enrichment in &plan.enrichments {
-                lookups.push(Arc::new(TableLookup::load(Arc::clone(lake.store()), enrichment, None).await.expect("a table")));
-            }
-            inputs.push(Input { raw, lookups });
+            inputs.push(Input::load(plan, raw, |_| Ok(lake.clone())).await.expect("tables"));
         }
         let (memory, way, parallelism) = settings;
         let scratch = folder.path().join("scratch");
