@@ -9,6 +9,10 @@
 //! same law and the same `assemble`. Nothing is sorted as a whole: an entity lies in one partition, and a partition fits in memory.
 
 mod bounds;
+mod carried;
+mod choose;
+mod fast;
+mod group;
 mod manifest;
 mod partitions;
 mod parts;
@@ -23,9 +27,8 @@ use tokio::task::JoinSet;
 use tress_configs::SignalPlan;
 
 pub use self::manifest::{Manifest, PartFile, SignalInput};
-use self::partitions::Partitions;
 use self::parts::Part;
-use self::scan::Scanned;
+use self::scan::{Scanned, Work};
 use crate::backfill::RawLog;
 use crate::dataset::Target;
 use crate::entity::shard_of;
@@ -119,7 +122,12 @@ impl Batch {
             return Err(Error::internal("batch: one input per signal is needed"));
         }
         manifest::must_be_free(target).await?;
-        let scanned = scan::all(self, progress).await?;
+        let scanned = match scan::all(self, self.settings.way, progress).await? {
+            Some(scanned) => scanned,
+            None => {
+                scan::all(self, Way::General, progress).await?.ok_or_else(|| Error::internal("batch: the general way is open to all"))?
+            }
+        };
         let parts = self.write_shards(&scanned, target, progress).await?;
         let manifest = Manifest::new(self, &scanned, parts);
         manifest.put(target).await?;
@@ -127,14 +135,14 @@ impl Batch {
     }
 
     async fn write_shards(&self, scanned: &[Scanned], target: &Target, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<PartFile>> {
-        let partitions: Arc<Vec<Arc<Partitions>>> = Arc::new(scanned.iter().map(|s| Arc::clone(&s.partitions)).collect());
+        let works: Arc<Vec<Arc<Work>>> = Arc::new(scanned.iter().map(|s| Arc::clone(&s.work)).collect());
         let mut running = JoinSet::new();
         let (mut next, mut done, mut files) = (0, 0, Vec::new());
         while done < SHARDS as usize {
             while next < SHARDS && running.len() < self.settings.parallelism.max(1) {
-                let (batch, partitions, target, shard) = (self.clone(), Arc::clone(&partitions), target.clone(), next);
+                let (batch, works, target, shard) = (self.clone(), Arc::clone(&works), target.clone(), next);
                 running.spawn(async move {
-                    let parts = crate::history::aside(move || batch.shard(&partitions, shard)).await?;
+                    let parts = crate::history::aside(move || batch.shard(&works, shard)).await?;
                     let mut files = Vec::with_capacity(parts.len());
                     for part in parts {
                         files.push(part.put(&target).await?);
@@ -153,12 +161,17 @@ impl Batch {
     }
 
     /// The files of a shard's entities.
-    fn shard(&self, partitions: &[Arc<Partitions>], shard: u32) -> Result<Vec<Part>> {
+    fn shard(&self, works: &[Arc<Work>], shard: u32) -> Result<Vec<Part>> {
         let doing = || format!("assemble the sequences of shard {shard}");
         let mut writer = parts::Writer::new(&self.feature, (self.as_of, shard))?;
         for partition in (0..PARTITIONS).filter(|p| p * SHARDS / PARTITIONS == shard) {
-            let rows = partitions.iter().map(|p| p.take(partition)).collect::<Result<Vec<_>>>().context(doing)?;
-            sequences::of_partition(&self.feature, self.as_of, rows, &mut |chunk| writer.write(&chunk)).context(doing)?;
+            let rows = works.iter().map(|w| w.partitions.take(partition)).collect::<Result<Vec<_>>>().context(doing)?;
+            let mut emit = |chunk| writer.write(&chunk);
+            match (works, rows.as_slice()) {
+                ([work], [rows]) if let Some(fast) = &work.fast => fast.of_partition(&work.pipeline, rows, &mut emit),
+                _ => sequences::of_partition(&self.feature, self.as_of, rows, &mut emit),
+            }
+            .context(doing)?;
         }
         writer.finish()
     }

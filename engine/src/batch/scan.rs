@@ -8,14 +8,17 @@ use arrow::compute::concat_batches;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
+use super::fast::Fast;
 use super::partitions::{Partitions, Spread};
 use super::spill::Scratch;
-use super::{Batch, Input, Progress, bounds};
+use super::{Batch, Input, Progress, Way, bounds};
 use crate::backfill::{Ask, ConsumedFile, Counts, Mode, RawLog, Slice, Survey};
 use crate::error::{Context, Error, Result};
 use crate::history::aside;
+use crate::identity;
 use crate::pipeline::Pipeline;
-use crate::rows::{Rows, row_schema};
+use crate::raw::RawBatch;
+use crate::rows::{col, row_schema};
 
 /// Rows that are spread over partitions at once: enough for slices that are worth their overhead, few enough for a core's cache.
 const SPREAD_ROWS: usize = 64 * 1024;
@@ -23,7 +26,7 @@ const SPREAD_ROWS: usize = 64 * 1024;
 /// What became of one signal's raw events.
 #[derive(Debug)]
 pub struct Scanned {
-    pub partitions: Arc<Partitions>,
+    pub work: Arc<Work>,
     pub counts: Counts,
     /// The files that were read; none of a topic's archive.
     pub files: Vec<ConsumedFile>,
@@ -32,28 +35,32 @@ pub struct Scanned {
 }
 
 /// What the tasks of one signal share.
-struct Work {
+#[derive(Debug)]
+pub struct Work {
     raw: Arc<dyn RawLog>,
     raw_version: Option<u64>,
-    pipeline: Pipeline,
+    pub pipeline: Pipeline,
+    /// Rows are carried as they are before enrichment.
+    pub fast: Option<Fast>,
     times: RangeInclusive<i64>,
-    partitions: Arc<Partitions>,
+    pub partitions: Arc<Partitions>,
 }
 
-/// Scans every signal.
-pub async fn all(batch: &Batch, progress: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Scanned>> {
+/// A batch of raw events that became rows.
+struct Made {
+    rows: RecordBatch,
+    counts: Counts,
+}
+
+/// Scans every signal; `None` when it has to be done again, the general way.
+pub async fn all(batch: &Batch, way: Way, progress: &(dyn Fn(Progress) + Sync)) -> Result<Option<Vec<Scanned>>> {
     let mut scanned = Vec::with_capacity(batch.inputs.len());
     let mut tasks = Vec::new();
     let scratch = Arc::new(Scratch::new(&batch.settings.scratch)?);
     for (signal, input) in batch.inputs.iter().enumerate() {
-        let (work, survey) = work(batch, (signal, input), &scratch).await?;
+        let (work, survey) = work(batch, (signal, input, way), &scratch).await?;
         tasks.extend(survey.tasks.into_iter().map(|slices| (signal, Arc::clone(&work), slices)));
-        scanned.push(Scanned {
-            partitions: Arc::clone(&work.partitions),
-            counts: Counts::default(),
-            files: survey.consumed,
-            raw_version: survey.raw_version,
-        });
+        scanned.push(Scanned { work, counts: Counts::default(), files: survey.consumed, raw_version: survey.raw_version });
     }
     let (of, mut done) = (tasks.len(), 0);
     let mut tasks = tasks.into_iter();
@@ -66,14 +73,18 @@ pub async fn all(batch: &Batch, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         }
         let Some(joined) = running.join_next().await else { break };
         let (signal, counts) = joined.map_err(|e| Error::internal("batch: a task ended without an answer").with_source(e))??;
+        let Some(counts) = counts else {
+            running.shutdown().await;
+            return Ok(None);
+        };
         scanned[signal].counts.add(&counts);
         done += 1;
         progress(Progress::Scanned { done, of });
     }
-    Ok(scanned)
+    Ok(Some(scanned))
 }
 
-async fn work(batch: &Batch, (signal, input): (usize, &Input), scratch: &Arc<Scratch>) -> Result<(Arc<Work>, Survey)> {
+async fn work(batch: &Batch, (signal, input, way): (usize, &Input, Way), scratch: &Arc<Scratch>) -> Result<(Arc<Work>, Survey)> {
     let plan = &batch.feature.signals()[signal];
     let doing = || format!("scan the raw events of {}", plan.name);
     // Everything that is there: also partitions that are not complete yet.
@@ -82,11 +93,15 @@ async fn work(batch: &Batch, (signal, input): (usize, &Input), scratch: &Arc<Scr
     if survey.tasks.is_empty() {
         return Err(Error::not_found(format!("{}: there is no raw event; check where its batch source is", doing())));
     }
-    let partitions = Partitions::new(row_schema(plan), batch.settings.memory / batch.inputs.len().max(1), Arc::clone(scratch));
+    let pipeline = Pipeline::new(Arc::clone(plan), input.lookups.clone()).context(doing)?;
+    let fast = (way == Way::Fastest).then(|| Fast::of(&batch.feature, input, &pipeline)).flatten();
+    let schema = fast.as_ref().map_or_else(|| row_schema(plan), |fast| Arc::clone(&fast.carried.schema));
+    let partitions = Partitions::new(schema, batch.settings.memory / batch.inputs.len().max(1), Arc::clone(scratch));
     let work = Work {
         raw: Arc::clone(&input.raw),
         raw_version: survey.raw_version,
-        pipeline: Pipeline::new(Arc::clone(plan), input.lookups.clone()).context(doing)?,
+        pipeline,
+        fast,
         times: bounds::of(&batch.feature, signal, batch.as_of),
         partitions: Arc::new(partitions),
     };
@@ -94,7 +109,8 @@ async fn work(batch: &Batch, (signal, input): (usize, &Input), scratch: &Arc<Scr
 }
 
 impl Work {
-    async fn slices(&self, slices: &[Slice]) -> Result<Counts> {
+    /// `None` when the general way has to judge.
+    async fn slices(&self, slices: &[Slice]) -> Result<Option<Counts>> {
         let doing = || format!("scan the raw events of {}", self.pipeline.plan().name);
         let mut counts = Counts::default();
         let mut pending = Vec::new();
@@ -102,20 +118,10 @@ impl Work {
         for slice in slices {
             let mut raw = self.raw.read(self.raw_version, slice).await.context(doing)?;
             while let Some(batch) = raw.try_next().await.context(doing)? {
-                counts.read += batch.fields.num_rows() as u64;
-                // Which backfill made a row decides only between rows of different ones.
-                let done = self.pipeline.process(&batch, 1).await.context(doing)?;
-                counts.not_ours += done.not_ours as u64;
-                counts.yielded_nothing += done.yielded_nothing as u64;
-                for letter in &done.dead {
-                    *counts.dead.entry(letter.invalid.reason).or_default() += 1;
-                }
-                let before = done.rows.num_rows();
-                let kept = bounds::keep(done.rows, &self.times)?;
-                counts.left_out += (before - kept.num_rows()) as u64;
-                counts.rows += kept.num_rows() as u64;
-                rows += kept.num_rows();
-                pending.push(kept);
+                let Some(made) = self.make(&batch).await.context(doing)? else { return Ok(None) };
+                counts.add(&made.counts);
+                rows += made.rows.num_rows();
+                pending.push(made.rows);
                 if rows >= SPREAD_ROWS {
                     self.spread(std::mem::take(&mut pending)).await.context(doing)?;
                     rows = 0;
@@ -123,15 +129,46 @@ impl Work {
             }
         }
         self.spread(pending).await.context(doing)?;
-        Ok(counts)
+        Ok(Some(counts))
+    }
+
+    async fn make(&self, raw: &RawBatch) -> Result<Option<Made>> {
+        let mut counts = Counts { read: raw.fields.num_rows() as u64, ..Counts::default() };
+        let (rows, dead, before) = match &self.fast {
+            Some(fast) => {
+                let Some(scanned) = fast.scan(&self.pipeline, raw, &self.times)? else { return Ok(None) };
+                counts.not_ours = scanned.of.not_ours as u64;
+                counts.yielded_nothing = scanned.of.yielded_nothing as u64;
+                (scanned.rows, scanned.of.dead, scanned.made)
+            }
+            None => {
+                // Which backfill made a row decides only between rows of different ones.
+                let done = self.pipeline.process(raw, 1).await?;
+                counts.not_ours = done.not_ours as u64;
+                counts.yielded_nothing = done.yielded_nothing as u64;
+                let before = done.rows.num_rows();
+                (bounds::keep(done.rows, &self.times)?, done.dead, before)
+            }
+        };
+        for letter in &dead {
+            *counts.dead.entry(letter.invalid.reason).or_default() += 1;
+        }
+        counts.left_out = (before - rows.num_rows()) as u64;
+        counts.rows = rows.num_rows() as u64;
+        Ok(Some(Made { rows, counts }))
     }
 
     async fn spread(&self, batches: Vec<RecordBatch>) -> Result<()> {
         let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
         let partitions = Arc::clone(&self.partitions);
+        let entity = if self.fast.is_some() { self.pipeline.entity_field() } else { col::ENTITY };
         aside(move || {
-            let rows = Rows::new(concat_batches(&schema, &batches)?)?;
-            partitions.add(&Spread::new(rows.batch(), rows.entity_hash())?)
+            let rows = match batches.as_slice() {
+                [one] => one.clone(),
+                many => concat_batches(&schema, many)?,
+            };
+            let hashes = identity::entity_hashes(rows.column(entity))?;
+            partitions.add(&Spread::new(&rows, &hashes)?)
         })
         .await
     }
