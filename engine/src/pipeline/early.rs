@@ -196,7 +196,7 @@ impl Pipeline {
                     let keys = self.enrichers.get(*enrichment).map(Enricher::keys).unwrap_or_default();
                     keys.iter().for_each(|key| {
                         if let Place::Raw(at) = key {
-                            needed[*at] = true
+                            needed[*at] = true;
                         }
                     });
                 }
