@@ -81,11 +81,11 @@ impl<'s, 'a> Places<'s, 'a> {
             _ => {}
         }
         let everywhere = (0..self.sources.len()).all(|signal| of(signal).is_some());
-        let null = Values::Plain(new_null_array(data_type, usize::from(!everywhere)));
+        let null = (!everywhere).then(|| Values::Plain(new_null_array(data_type, 1)));
         let mut parts: Vec<&Values> = Vec::new();
         for (signal, source) in self.sources.iter().enumerate() {
             let column = of(signal);
-            parts.extend(source.parts.iter().map(|part| column.map_or(&null, |column| part.rows.signal(column))));
+            parts.extend(source.parts.iter().filter_map(|part| column.map_or(null.as_ref(), |column| Some(part.rows.signal(column)))));
         }
         if everywhere {
             return rows::gather(&parts, &self.rows);
