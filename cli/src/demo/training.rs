@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tress_configs::column::{ColumnType, Scalar};
+use tress_engine::clock::Stopwatch;
 
 use super::data::Data;
 use super::stage::Stage;
@@ -79,7 +79,7 @@ pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result
         read_delay: 0,
     };
     let bar = progress::bar("dataset");
-    let began = Instant::now();
+    let began = Stopwatch::start();
     runtime.block_on(async {
         let node = session::open(&data.dir, any_port()).await?;
         let written = perform(&node, &Operation::Dataset(request), &|p| progress::show(&bar, p)).await;

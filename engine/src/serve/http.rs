@@ -7,7 +7,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -25,6 +25,7 @@ use super::reader::{Reader, within};
 use super::readiness::Readiness;
 use super::refusal::{Code, Refusal};
 use super::request::{Ask, Choice, Wanted};
+use crate::clock::Stopwatch;
 use crate::metrics::{CONTENT_TYPE, Call, Protocol};
 use crate::read::Order;
 
@@ -56,7 +57,7 @@ pub fn router(http: Http) -> Router {
 }
 
 async fn sequence(State(http): State<Http>, path: Result<Path<(String, String, String)>, PathRejection>, pairs: Pairs) -> Reply {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let Path((namespace, feature, entity)) = path.map_err(|_| Refusal::invalid("path", "not UTF-8", "percent-encode it"))?;
     let wanted = wanted(&pairs_of(pairs)?)?;
     let name = format!("{namespace}/{feature}");
@@ -77,7 +78,7 @@ async fn features(State(http): State<Http>) -> Reply {
 }
 
 async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>, PathRejection>, pairs: Pairs) -> Reply {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let Path((namespace, feature)) = path.map_err(|_| Refusal::invalid("path", "not UTF-8", "percent-encode it"))?;
     let mut revision = Choice::Routed;
     for (key, value) in pairs_of(pairs)? {
