@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::{Plan, SignalPlan};
 
+use super::clean;
 use super::metered::{self, Metered};
 use crate::base::Residence;
 use crate::error::Result;
@@ -120,7 +121,11 @@ impl RunningSignal {
             shutdown,
         });
         let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
-        signal.tasks.lock().await.spawn(gauges);
+        let vacuum = clean::watch(Arc::clone(&signal), platform.clone(), signal.shutdown.clone());
+        let mut tasks = signal.tasks.lock().await;
+        tasks.spawn(gauges);
+        tasks.spawn(vacuum);
+        drop(tasks);
         Ok(signal)
     }
 
