@@ -17,6 +17,7 @@ use crate::faults::{self, Point};
 use crate::history::History;
 use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
+use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 use crate::prepare::{self, Revision};
@@ -47,6 +48,7 @@ pub struct RunningSignal {
     pub follower: Arc<Follower>,
     pub bases: Arc<Bases>,
     stream: Stream,
+    pub(super) columns: ColumnMetrics,
     /// Where its topic is.
     log: Arc<dyn Log>,
     /// Why a task ended that should not have.
@@ -96,7 +98,8 @@ impl RunningSignal {
         tasks.spawn(upkeep(Arc::clone(&store), Arc::clone(platform.own_log()), shutdown.clone()));
         let lookups = reloading(platform, &plan).await?;
         tasks.spawn(refresh(lookups.clone(), shutdown.clone()));
-        let stream = stream(platform, &plan, &revision, lookups)?;
+        let columns = platform.metrics().columns(&plan.name, store.history().schema());
+        let stream = stream(platform, (&plan, &revision), lookups, columns.clone())?;
         let (running, stop) = (stream.clone(), shutdown.clone());
         tasks.spawn(async move {
             // Its state says why it ended; whoever looks at the signal is told.
@@ -114,6 +117,7 @@ impl RunningSignal {
             follower,
             bases,
             stream,
+            columns,
             log,
             failed,
             tasks,
@@ -194,11 +198,17 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
     Ok(lookups)
 }
 
-fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &Revision, lookups: Vec<Arc<ReloadingLookup>>) -> Result<Stream> {
+fn stream(
+    platform: &Platform,
+    (plan, revision): (&Arc<SignalPlan>, &Revision),
+    lookups: Vec<Arc<ReloadingLookup>>,
+    columns: ColumnMetrics,
+) -> Result<Stream> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform = Metered {
         inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
         metrics: platform.metrics().signal(&plan.name),
+        columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
     };
     let source = Source {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ use super::readiness::Readiness;
 use super::refusal::{Code, Refusal};
 use super::request::{Ask, Choice, Wanted};
 use crate::clock::Stopwatch;
-use crate::metrics::{CONTENT_TYPE, Call, Protocol};
+use crate::metrics::{Call, Exposition, Protocol};
 use crate::read::Order;
 
 type Reply = Result<Response, Refusal>;
@@ -92,9 +92,11 @@ async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>,
     Ok(body(StatusCode::OK, &write::description(&description)))
 }
 
-async fn metrics(State(http): State<Http>) -> Reply {
-    let text = http.reader.metrics.encode()?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+async fn metrics(State(http): State<Http>, headers: HeaderMap) -> Reply {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let exposition = Exposition::accepted(accept);
+    let body = http.reader.metrics.encode(exposition)?;
+    Ok(([(header::CONTENT_TYPE, exposition.content_type())], body).into_response())
 }
 
 async fn ready(State(http): State<Http>) -> Response {
