@@ -1,5 +1,8 @@
 //! The lake: one object store, and the Delta tables in it. The only place that joins `object_store` and `deltalake`.
 
+#[cfg(feature = "s3")]
+mod s3;
+
 use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -10,6 +13,8 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+#[cfg(feature = "s3")]
+pub use self::s3::{Keys, S3};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 /// An object store and where the lake is in it. Cheap to clone.

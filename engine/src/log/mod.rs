@@ -2,10 +2,14 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod limits;
 pub mod memory;
 pub mod segment;
 
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaLog;
 pub use memory::MemoryLog;
 pub use segment::LocalLog;
 
