@@ -88,6 +88,12 @@ impl Lake {
         &self.store
     }
 
+    /// Who this lake is: bucket and prefix. `None` for a folder, which may move with the machine.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        (self.root.scheme() != "file").then_some(self.root.as_str())
+    }
+
     /// The files of the table at `path`, by paths relative to the table: what `add` actions name.
     #[must_use]
     pub fn table_store(&self, path: &Path) -> Arc<dyn ObjectStore> {

@@ -91,7 +91,9 @@ fn of_store(at: &str, store: &ObjectStore, issues: &mut Vec<Issue>) {
         }
     }
     if folder.is_some() {
-        for (name, given) in [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("credentialsSecret", credentials_secret.is_some())] {
+        for (name, given) in
+            [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("credentialsSecret", credentials_secret.is_some())]
+        {
             if given {
                 issues.push(Issue::error(field(name), IssueCode::Conflict, "a folder has none", format!("remove {name}")));
             }

@@ -66,7 +66,11 @@ fn s3(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
         region: region.clone(),
         keys: credentials_secret.as_ref().map(|secret| {
             let file = |key: &str| secrets.join(secret).join(key);
-            Keys { access_key_id: file("accessKeyId"), secret_access_key: file("secretAccessKey"), session_token: Some(file("sessionToken")) }
+            Keys {
+                access_key_id: file("accessKeyId"),
+                secret_access_key: file("secretAccessKey"),
+                session_token: Some(file("sessionToken")),
+            }
         }),
     })
 }

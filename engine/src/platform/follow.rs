@@ -23,7 +23,9 @@ pub struct Following {
 pub enum Followed {
     Unchanged,
     /// These connections lead elsewhere from now on.
-    Applied { changed: Vec<String> },
+    Applied {
+        changed: Vec<String>,
+    },
 }
 
 impl Platform {

@@ -39,7 +39,10 @@ pub struct Platform {
 #[derive(Debug, Clone)]
 enum Connections {
     /// Every name of a log to the one log, every name of an object store to the one folder.
-    Local { log: Arc<dyn Log>, tables: Lake },
+    Local {
+        log: Arc<dyn Log>,
+        tables: Lake,
+    },
     Named(Arc<Named>),
 }
 

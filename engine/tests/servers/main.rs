@@ -2,6 +2,9 @@
 //! That they cannot be started fails the tests and says why.
 #![cfg(all(feature = "kafka", feature = "s3"))]
 
+mod broken;
 mod broker;
 mod kafka_log;
+mod lake;
 mod server;
+mod whole;

@@ -20,6 +20,12 @@ impl Server {
         KAFKA.get_or_init(|| Self::start("kafka"))
     }
 
+    /// The one S3 server that these tests share.
+    pub fn s3() -> &'static Self {
+        static S3: OnceLock<Server> = OnceLock::new();
+        S3.get_or_init(|| Self::start("s3"))
+    }
+
     /// A server of the test's own: it may be killed.
     pub fn start(name: &str) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/servers").join(name);

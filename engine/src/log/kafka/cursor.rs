@@ -148,7 +148,9 @@ fn next_of(came: Result<BorrowedMessage<'_>, KafkaError>) -> Result<Next, KafkaE
     match came {
         Ok(message) => Ok(Next::Record(record(&message))),
         Err(KafkaError::PartitionEOF(_)) => Ok(Next::End),
-        Err(e) if matches!(e.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset)) => Ok(Next::OutOfRange),
+        Err(e) if matches!(e.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset)) => {
+            Ok(Next::OutOfRange)
+        }
         Err(e) => Err(e),
     }
 }

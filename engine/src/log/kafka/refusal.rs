@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 
 /// `trouble`: what the client complained of meanwhile, which explains that time ran out.
 pub fn of(error: &KafkaError, trouble: Option<Trouble>) -> Error {
-    match error.rdkafka_error_code() {
+    match code_of(error) {
         Some(code) => of_code(code, trouble),
         None => match error {
             // The value may be a secret: only what is wrong and the setting's name.
@@ -16,6 +16,14 @@ pub fn of(error: &KafkaError, trouble: Option<Trouble>) -> Error {
             KafkaError::Canceled => Error::new(ErrorKind::Unavailable, "the Kafka client was closed meanwhile"),
             other => Error::internal(other.to_string()),
         },
+    }
+}
+
+/// The broker's or librdkafka's own code. The binding leaves out that of admin requests.
+fn code_of(error: &KafkaError) -> Option<Code> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
     }
 }
 
@@ -103,6 +111,7 @@ mod tests {
         for (code, kind) in kinds {
             assert_eq!(of(&KafkaError::Global(code), None).kind(), kind, "{code:?}");
         }
+        assert_eq!(of(&KafkaError::AdminOp(Code::UnknownTopicOrPartition), None).kind(), ErrorKind::NotFound);
         let secret = KafkaError::ClientConfig(
             rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
             "No such value".into(),

@@ -210,7 +210,10 @@ impl Topics {
                 return Ok(count);
             }
             if start.elapsed() > PROPAGATION {
-                return Err(Error::new(ErrorKind::Unavailable, format!("topic {topic}: the cluster has not done what was asked; it may yet")));
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    format!("topic {topic}: the cluster has not done what was asked; it may yet"),
+                ));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
