@@ -86,7 +86,7 @@ impl Topics {
             }
             self.until(topic, |count| count.is_some_and(|c| c >= partitions)).await?;
         }
-        Ok(())
+        self.led(topic, has.max(partitions)).await
     }
 
     pub async fn delete(&self, topic: &str) -> Result<()> {
@@ -217,6 +217,22 @@ impl Topics {
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+
+    /// Waits until every partition answers: a new one has no leader for moments.
+    async fn led(&self, topic: &str, partitions: i32) -> Result<()> {
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.ask_ends(topic, partitions).await {
+                Ok(_) => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::Unavailable && start.elapsed() < PROPAGATION => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+                Err(e) => return Err(named(topic, e)),
+            }
         }
     }
 
