@@ -3,6 +3,7 @@
 #![cfg(all(feature = "kafka", feature = "s3"))]
 
 mod broken;
+mod groups;
 mod broker;
 mod kafka_log;
 mod lake;

@@ -11,6 +11,7 @@ pub struct Server {
     script: PathBuf,
     folder: PathBuf,
     address: HashMap<String, String>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Server {
@@ -28,10 +29,15 @@ impl Server {
 
     /// A server of the test's own: it may be killed.
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, Vec::new())
+    }
+
+    /// The same, with what its script takes from the environment.
+    pub fn start_with(name: &str, environment: Vec<(&'static str, &'static str)>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/servers").join(name);
         // The script removes it when this process has ended.
         let folder = tempfile::Builder::new().prefix(&format!("tress-{name}-")).tempdir().expect("a folder").keep();
-        let mut server = Self { script, folder, address: HashMap::new() };
+        let mut server = Self { script, folder, address: HashMap::new(), environment };
         server.start_again();
         server
     }
@@ -54,7 +60,7 @@ impl Server {
 
     fn run(&self, command: &[&str], more: &[&str]) -> String {
         let mut call = Command::new(&self.script);
-        call.args(command).arg(&self.folder).args(more).stdin(Stdio::null()).stderr(Stdio::inherit());
+        call.envs(self.environment.iter().copied()).args(command).arg(&self.folder).args(more).stdin(Stdio::null()).stderr(Stdio::inherit());
         let done = call.output().unwrap_or_else(|e| panic!("{} cannot be run: {e}", self.script.display()));
         assert!(done.status.success(), "{} {command:?} failed; what it said is above", self.script.display());
         String::from_utf8(done.stdout).expect("the script writes text")

@@ -4,6 +4,7 @@
 //! append ─▶ producer ─────────▶ broker      idempotent, acks=all, bounded in bytes
 //! read ───▶ cursors ─▶ lanes ─▶ broker      a consumer per lane, a queue per partition, positions of our own
 //! ends, id, create … ─▶ topics ▶ broker
+//! join ───▶ seat ─────────────▶ broker      who reads what; the records come by `read`
 //! commit, committed ─▶ groups ─▶ broker     positions carry the topic's id, so that another topic's are not taken for its own
 //! ```
 
@@ -13,22 +14,25 @@ mod cursor;
 mod cursors;
 mod describe;
 mod groups;
+mod member;
 mod produce;
 mod refusal;
 mod topics;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 pub use self::connection::{ClientCertificate, Connection, Mechanism, MissingTopics, Sasl, Tls};
 use self::cursors::Cursors;
 use self::groups::Groups;
+use self::member::Seat;
 use self::produce::Producer;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records};
-use super::{Ends, Log, NewRecord, Position, Record, TopicId};
+use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
 use crate::error::Result;
 
 /// How long one request may take before the broker counts as not answering.
@@ -41,6 +45,9 @@ pub struct KafkaLog {
     producer: Producer,
     cursors: Cursors,
     groups: Groups,
+    connection: Connection,
+    /// Of this process.
+    seats: Mutex<Vec<Weak<Seat>>>,
 }
 
 impl KafkaLog {
@@ -53,8 +60,10 @@ impl KafkaLog {
         Ok(Self {
             producer: Producer::open(&connection)?,
             cursors: Cursors::new(connection.clone(), Arc::clone(&topics)),
-            groups: Groups::new(connection),
+            groups: Groups::new(connection.clone()),
             topics,
+            connection,
+            seats: Mutex::default(),
         })
     }
 }
@@ -105,6 +114,10 @@ impl Log for KafkaLog {
 
     async fn commit(&self, group: &str, topic: &str, positions: &[Position]) -> Result<()> {
         check_name("group", group)?;
+        let seat = self.seats.lock().iter().filter_map(Weak::upgrade).find(|s| s.group == group && s.reads(topic));
+        if let Some(seat) = seat {
+            return seat.commit(positions).await;
+        }
         let id = self.topics.known_id(topic).await?;
         self.groups.commit(group, (topic, &id.topic), positions).await
     }
@@ -114,5 +127,15 @@ impl Log for KafkaLog {
         let id = self.topics.id(topic).await?;
         let partitions = self.topics.partitions(topic).await?;
         self.groups.committed(group, (topic, &id.topic), partitions).await
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Membership> {
+        check_name("group", group)?;
+        let id = self.topics.id(topic).await?;
+        let seat = Arc::new(Seat::take(&self.connection, group, (topic, id.topic))?);
+        let mut seats = self.seats.lock();
+        seats.retain(|s| s.strong_count() > 0);
+        seats.push(Arc::downgrade(&seat));
+        Ok(Membership::new(seat.assigned(), seat))
     }
 }
