@@ -130,7 +130,11 @@ impl Drop for Seat {
     }
 }
 
-fn open((connection, protocol): (&Connection, Protocol), (group, topic): (&str, &str), context: Hearing) -> Result<Arc<StreamConsumer<Hearing>>> {
+fn open(
+    (connection, protocol): (&Connection, Protocol),
+    (group, topic): (&str, &str),
+    context: Hearing,
+) -> Result<Arc<StreamConsumer<Hearing>>> {
     let mut config = connection.consumer()?;
     config
         .set("group.id", group)
@@ -195,10 +199,8 @@ impl ConsumerContext for Hearing {
         let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // The group is to know that we have them; the records are read elsewhere, so nothing is fetched here.
-            let taken = list
-                .set_all_offsets(Offset::End)
-                .and_then(|()| consumer.incremental_assign(list))
-                .and_then(|()| consumer.pause(list));
+            let taken =
+                list.set_all_offsets(Offset::End).and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
             self.change(|held| held.extend(partitions));
             taken
         } else {
