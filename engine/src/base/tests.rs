@@ -55,16 +55,17 @@ fn of_base(base: &Base, entity: &str) -> (i64, Resolved) {
     for (run, range) in &found.parts {
         for row in range.clone() {
             let rows = run.rows();
-            let item = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(rows.signal_column(0)).value(row);
+            let item =
+                arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&rows.signal(0).slice(row..row + 1).unwrap()).value(0);
             events.push(Event {
                 entity: "x".into(),
-                time: rows.event_time()[row],
+                time: rows.event_time(row),
                 item,
-                version: rows.version()[row],
-                available: rows.available_at()[row],
-                deleted: rows.deleted().value(row),
+                version: rows.version(row),
+                available: rows.available_at(row),
+                deleted: rows.deleted(row),
                 at: (0, 0),
-                backfill: rows.backfill()[row],
+                backfill: rows.backfill(row),
             });
         }
     }
@@ -277,37 +278,6 @@ proptest! {
             }
         });
     }
-}
-
-#[tokio::test]
-async fn vacuum_spares_what_manifests_and_named_versions_refer_to_and_nothing_else() {
-    use crate::history::{Scan, Spared, vacuum};
-    use futures::TryStreamExt;
-
-    let folder = tempfile::tempdir().unwrap();
-    let history = history(folder.path());
-    let wanted = demands(1, vec![demand(1)]);
-    for number in 1..=6 {
-        fold(&history, number, Mode::Incremental, &[(0..50).map(|i| event(&format!("u{i}"), i, i)).collect()]).await;
-        update(&history, &wanted).await.unwrap();
-    }
-    let before = Manifest::newest(&history).await.unwrap().expect("a manifest");
-    let young = Spared { versions: BTreeSet::new(), manifests: 1, written_since: 0 };
-    assert_eq!(vacuum(&history, &young).await.unwrap().files, 0);
-    let old = Spared { versions: BTreeSet::from([2]), manifests: 1, written_since: i64::MAX };
-    // Versions 3 to 5 held files that the compaction of the fifth took away; five manifests and their runs are old.
-    assert!(vacuum(&history, &old).await.unwrap().files >= 10);
-    assert_eq!(vacuum(&history, &old).await.unwrap().files, 0);
-    for version in [2, 6] {
-        let snapshot = history.snapshot_at(Some(version)).await.unwrap().expect("a version");
-        let rows: usize =
-            history.scan(snapshot.files, Scan::default()).try_fold(0, |n, b| async move { Ok(n + b.num_rows()) }).await.unwrap();
-        assert_eq!(rows as u64, version * 50);
-    }
-    let four = history.snapshot_at(Some(4)).await.unwrap().expect("a version");
-    assert!(history.scan(four.files, Scan::default()).try_collect::<Vec<_>>().await.is_err());
-    assert_eq!(Manifest::newest(&history).await.unwrap().as_ref(), Some(&before));
-    load(&history, &before).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tress_configs::column::{ColumnType, Scalar};
 
 use super::{Edge, Labels, Moment, unpack};
 use crate::error::{Error, Result};
-use crate::read::{Feature, Index, Order, Outcome, Part, Query, Source, assemble};
+use crate::read::{Feature, Order, Outcome, Part, Query, Source, assemble};
 use crate::run::{NO_FLOOR, Run};
 
 /// Labels whose sequences are held at once.
@@ -87,7 +87,7 @@ fn sequence(feature: &Feature, runs: &[Run], labels: &Labels, row: usize, moment
     let sources: Vec<Source<'_>> = runs
         .iter()
         .map(|run| {
-            let parts = run.find(&entity, hash).map(|entry| Part { rows: run.rows(), index: Index::Range(entry.rows) });
+            let parts = run.find(&entity, hash).map(|entry| Part::of_run(run, entry));
             Source { parts: parts.into_iter().collect(), floor: NO_FLOOR }
         })
         .collect();

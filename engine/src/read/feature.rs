@@ -8,6 +8,7 @@ use tress_configs::plan::{SignalRead, ViewPlan};
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::condition::Condition;
+use super::key::Keys;
 use super::view;
 use crate::error::{Context, Error, Result};
 
@@ -17,6 +18,7 @@ pub struct Feature {
     plan: Arc<FeaturePlan>,
     signals: Vec<Arc<SignalPlan>>,
     reads: Vec<Read>,
+    keys: Keys,
     /// Of events, before the view.
     events: SchemaRef,
     schema: SchemaRef,
@@ -66,7 +68,8 @@ impl Feature {
             ViewPlan::Sessions { .. } => view::session_schema(&events),
             ViewPlan::Objects { .. } => view::object_schema(&events),
         };
-        Ok(Self { plan, signals, reads, events, schema })
+        let keys = Keys::new(&plan, &reads, &plan.deduplicate)?;
+        Ok(Self { plan, signals, reads, keys, events, schema })
     }
 
     #[must_use]
@@ -87,6 +90,10 @@ impl Feature {
 
     pub(super) const fn events(&self) -> &SchemaRef {
         &self.events
+    }
+
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(crate) fn reads(&self) -> &[Read] {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use parking_lot::Mutex;
 
 use super::hot::{Appended, Hot, MAX_ROWS};
 use super::read_set::{ReadSet, Sealed};
 use super::spill::TailRun;
+use super::tier::to_merge;
 use crate::error::{Context, Result};
 use crate::faults::{self, Point};
-use crate::rows::Rows;
+use crate::rows::{Columns, Rows};
 use crate::run::{self, Run};
 
 /// What a shard may use.
@@ -54,9 +54,6 @@ pub struct Frozen {
     pub runs: Vec<Arc<TailRun>>,
     pub position: i64,
 }
-
-/// Runs of which none is this many times larger than the next are merged.
-const TIER: usize = 4;
 
 impl Shard {
     #[must_use]
@@ -175,10 +172,10 @@ impl Shard {
         if set.hot.is_empty() {
             return Ok(());
         }
-        let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
+        let batches: Vec<RecordBatch> = set.hot.batches().map(|rows| rows.batch().clone()).collect();
         let Some(first) = batches.first() else { return Ok(()) };
         faults::point(Point::TailFreeze)?;
-        let mut run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
+        let mut run = Run::dense(run::sort_all(&first.schema(), &batches)?)?;
         // What is read again after a restart may be in base already.
         if (0..run.rows().len()).any(|row| set.sealed.covers(run.rows(), row)) {
             run = run::merge(&[&run], |rows, row| !set.sealed.covers(rows, row))?;
@@ -218,27 +215,15 @@ impl Shard {
     }
 }
 
-/// The longest row of smallest runs in which none is [`TIER`] times larger than all smaller ones together.
+/// Runs that are to become one; none or several.
 fn like_in_size(runs: &[Arc<TailRun>]) -> Vec<Arc<TailRun>> {
     let mut by_size: Vec<&Arc<TailRun>> = runs.iter().collect();
     by_size.sort_by_key(|run| run.run().rows().len());
-    let (mut total, mut take) = (0, 0);
-    for (index, run) in by_size.iter().enumerate() {
-        let rows = run.run().rows().len();
-        if index > 0 && rows > total * TIER {
-            break;
-        }
-        total += rows;
-        take = index + 1;
-    }
-    // Two small runs are not worth it: a few are read as fast as one.
-    if take < TIER {
-        return Vec::new();
-    }
-    by_size[..take].iter().map(|run| Arc::clone(run)).collect()
+    let sizes: Vec<usize> = by_size.iter().map(|run| run.run().rows().len()).collect();
+    by_size[..to_merge(&sizes)].iter().map(|run| Arc::clone(run)).collect()
 }
 
-fn merge(runs: &[Arc<TailRun>], keep: impl Fn(&Rows, usize) -> bool) -> Result<Run> {
+fn merge(runs: &[Arc<TailRun>], keep: impl Fn(&Columns, usize) -> bool) -> Result<Run> {
     let runs: Vec<&Run> = runs.iter().map(|run| run.run()).collect();
     run::merge(&runs, keep)
 }
