@@ -263,7 +263,7 @@ mod tests {
             Arc::new(StringArray::from_iter_values((0..100).map(|i| i.to_string()))),
             Arc::new(Float32Array::from_iter((0..100).map(|i| (i % 3 == 0).then_some(i as f32)))),
             Arc::new(Int64Array::from_iter(
-                (0..100).map(|i| (i % 9 != 0).then_some((i % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))),
+                (0..100i64).map(|i| (i % 9 != 0).then_some((i % 5_i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))),
             )),
             Arc::new(Float64Array::from_iter_values((0..100).map(|i| [0.0, -0.0, f64::NAN, 0.5][i % 4]))),
             new_null_array(&DataType::Float32, 100),
