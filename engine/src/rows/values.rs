@@ -56,7 +56,7 @@ impl Values {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Plain(array) => array.len(),
             Self::Integers { packed, .. } => packed.len(),
@@ -151,18 +151,18 @@ pub fn copied(parts: &[&Values], rows: &[(usize, usize)]) -> Result<ArrayRef> {
         return Ok(interleave(&arrays, rows)?);
     }
     // Of a part that is not plain, only what lies between its first and its last row is unpacked.
-    let mut spans: Vec<Range<usize>> = vec![usize::MAX..0; parts.len()];
+    let mut spans: Vec<Option<Range<usize>>> = vec![None; parts.len()];
     for (part, row) in rows {
         let span = &mut spans[*part];
-        *span = span.start.min(*row)..span.end.max(row + 1);
+        *span = Some(span.as_ref().map_or(*row..row + 1, |span| span.start.min(*row)..span.end.max(row + 1)));
     }
     let arrays: Vec<(usize, ArrayRef)> = parts
         .iter()
         .zip(&spans)
-        .map(|(part, span)| match part {
-            Values::Plain(array) => Ok((0, Arc::clone(array))),
-            _ if span.start == usize::MAX => Ok((0, part.slice(0..0)?)),
-            _ => Ok((span.start, part.slice(span.clone())?)),
+        .map(|(part, span)| match (part, span) {
+            (Values::Plain(array), _) => Ok((0, Arc::clone(array))),
+            (_, None) => Ok((0, part.slice(0..0)?)),
+            (_, Some(span)) => Ok((span.start, part.slice(span.clone())?)),
         })
         .collect::<Result<_>>()?;
     let shifted: Vec<(usize, usize)> = rows.iter().map(|(part, row)| (*part, row - arrays[*part].0)).collect();
