@@ -1,5 +1,8 @@
 //! The lake: one object store, and the Delta tables in it. The only place that joins `object_store` and `deltalake`.
 
+#[cfg(feature = "s3")]
+mod s3;
+
 use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -10,6 +13,8 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+#[cfg(feature = "s3")]
+pub use self::s3::{Keys, S3};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 /// An object store and where the lake is in it. Cheap to clone.
@@ -81,6 +86,12 @@ impl Lake {
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// Who this lake is: bucket and prefix. `None` for a folder, which may move with the machine.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        (self.root.scheme() != "file").then_some(self.root.as_str())
     }
 
     /// The files of the table at `path`, by paths relative to the table: what `add` actions name.

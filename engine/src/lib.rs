@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod backfill;
 pub mod base;
+pub mod batch;
 pub mod changelog;
 pub mod clock;
 pub mod dataset;
@@ -38,5 +39,6 @@ pub mod serve;
 pub mod store;
 pub mod stream;
 pub mod tail;
+pub mod vacuum;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,6 +4,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use tress_configs::name::QualifiedName;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Target, other_inputs};
 use crate::error::{Context, Error, Result};
@@ -69,6 +70,13 @@ impl Manifest {
             Err(object_store::Error::NotFound { .. }) => self.put(target).await,
             Err(e) => Err(e).context(|| format!("read {path}")),
         }
+    }
+
+    /// Of everything that decides what is in the dataset.
+    pub(super) fn digest(&self) -> Result<String> {
+        let json =
+            serde_json::to_vec(&Self { complete: false, ..self.clone() }).map_err(|e| Error::internal("write manifest").with_source(e))?;
+        Ok(format!("{:016x}", xxh3_64(&json)))
     }
 
     pub(super) async fn finish(&self, target: &Target) -> Result<()> {

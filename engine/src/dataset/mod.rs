@@ -19,6 +19,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 pub use labels::{Labels, TimeUnit};
 pub use manifest::{Manifest, SignalVersion};
+pub(crate) use sequences::{fields as sequence_fields, lists as sequence_lists};
 
 use crate::entity::shard_range;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -73,6 +74,7 @@ impl Dataset {
     pub async fn write(&self, labels: &Labels, target: &Target, progress: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
         let manifest = self.manifest(labels)?;
         manifest.begin(target).await?;
+        self.pin(&manifest).await?;
         let mut done = 0;
         for part in 0..PARTS {
             let of_part = labels.of_hashes(shard_range(part, PARTS))?;
@@ -92,6 +94,17 @@ impl Dataset {
         }
         manifest.finish(target).await?;
         Ok(manifest)
+    }
+
+    /// Keeps the versions that the manifest names: the dataset can be made again, byte for byte.
+    async fn pin(&self, manifest: &Manifest) -> Result<()> {
+        let by = manifest.digest()?;
+        for (history, snapshot) in &self.histories {
+            if let Some(snapshot) = snapshot {
+                history.pin(snapshot.version, &by).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a part's entities, one run per signal.

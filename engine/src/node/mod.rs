@@ -5,6 +5,7 @@
 //!                                          backfill ▸ history ▸ base ▸ install ─┘
 //! ```
 
+mod clean;
 mod fold;
 mod metered;
 mod reconcile;
@@ -29,6 +30,7 @@ pub use signal::RunningSignal;
 
 use self::reconcile::Running;
 use self::state::State;
+use crate::backfill::RawLog;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
@@ -275,6 +277,14 @@ impl Node {
         let demands = fold::demands(&signal, running.features.values().map(|f| &f.plan));
         fold::extend_base(&self.inner.platform, &signal, demands).await?;
         Ok(folded)
+    }
+
+    /// The raw events of a signal at rest; those of a topic are archived first.
+    ///
+    /// # Errors
+    /// When the log or the lake does not answer.
+    pub async fn raw_log(&self, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
+        fold::raw_log(&self.inner.platform, plan).await
     }
 
     /// Reads one entity of a feature as it is live.

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::{Plan, SignalPlan};
 
+use super::clean;
 use super::metered::{self, Metered};
 use crate::base::Residence;
 use crate::error::Result;
@@ -16,6 +17,7 @@ use crate::faults::{self, Point};
 use crate::history::History;
 use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
+use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 use crate::prepare::{self, Revision};
@@ -46,6 +48,7 @@ pub struct RunningSignal {
     pub follower: Arc<Follower>,
     pub bases: Arc<Bases>,
     stream: Stream,
+    pub(super) columns: ColumnMetrics,
     /// Where its topic is.
     log: Arc<dyn Log>,
     /// Why a task ended that should not have.
@@ -95,7 +98,8 @@ impl RunningSignal {
         tasks.spawn(upkeep(Arc::clone(&store), Arc::clone(platform.own_log()), shutdown.clone()));
         let lookups = reloading(platform, &plan).await?;
         tasks.spawn(refresh(lookups.clone(), shutdown.clone()));
-        let stream = stream(platform, &plan, &revision, lookups)?;
+        let columns = platform.metrics().columns(&plan.name, store.history().schema());
+        let stream = stream(platform, (&plan, &revision), lookups, columns.clone())?;
         let (running, stop) = (stream.clone(), shutdown.clone());
         tasks.spawn(async move {
             // Its state says why it ended; whoever looks at the signal is told.
@@ -113,6 +117,7 @@ impl RunningSignal {
             follower,
             bases,
             stream,
+            columns,
             log,
             failed,
             tasks,
@@ -120,7 +125,11 @@ impl RunningSignal {
             shutdown,
         });
         let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
-        signal.tasks.lock().await.spawn(gauges);
+        let vacuum = clean::watch(Arc::clone(&signal), platform.clone(), signal.shutdown.clone());
+        let mut tasks = signal.tasks.lock().await;
+        tasks.spawn(gauges);
+        tasks.spawn(vacuum);
+        drop(tasks);
         Ok(signal)
     }
 
@@ -189,11 +198,17 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
     Ok(lookups)
 }
 
-fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &Revision, lookups: Vec<Arc<ReloadingLookup>>) -> Result<Stream> {
+fn stream(
+    platform: &Platform,
+    (plan, revision): (&Arc<SignalPlan>, &Revision),
+    lookups: Vec<Arc<ReloadingLookup>>,
+    columns: ColumnMetrics,
+) -> Result<Stream> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform = Metered {
         inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
         metrics: platform.metrics().signal(&plan.name),
+        columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
     };
     let source = Source {

@@ -43,7 +43,7 @@ pub fn assemble(feature: &Feature, sources: &[Source<'_>], query: &Query) -> Res
     let mut signals = Vec::with_capacity(sources.len());
     for (index, (source, read)) in sources.iter().zip(feature.reads()).enumerate() {
         if query.signals.as_ref().is_none_or(|wanted| wanted.contains(&index)) {
-            let bounds = bounds(query, plan.window_ms.map(|ms| ms.saturating_mul(1000)), read.retention);
+            let bounds = feature.bounds(index, query);
             signals.push((index, SignalRows::new(source, read, bounds, limit)));
         }
     }
@@ -129,13 +129,17 @@ fn check(feature: &Feature, sources: &[Source<'_>], query: &Query) -> Result<()>
     Ok(())
 }
 
-/// (as_of − window, as_of], retention, since, until: as closed bounds.
-fn bounds(query: &Query, window: Option<i64>, retention: Option<i64>) -> Bounds {
-    let after = |span: Option<i64>| span.map_or(i64::MIN, |s| query.as_of.saturating_sub(s).saturating_add(1));
-    Bounds {
-        lower: after(window).max(after(retention)).max(query.since.unwrap_or(i64::MIN)),
-        upper: query.as_of.min(query.until.map_or(i64::MAX, |u| u.saturating_sub(1))),
-        known_by: query.known_by.unwrap_or(i64::MAX),
+impl Feature {
+    /// What a read takes of a signal: (as_of − window, as_of], retention, since, until: as closed bounds.
+    pub(crate) fn bounds(&self, signal: usize, query: &Query) -> Bounds {
+        let after = |span: Option<i64>| span.map_or(i64::MIN, |s| query.as_of.saturating_sub(s).saturating_add(1));
+        let window = self.plan().window_ms.map(|ms| ms.saturating_mul(1000));
+        let retention = self.reads().get(signal).and_then(|read| read.retention);
+        Bounds {
+            lower: after(window).max(after(retention)).max(query.since.unwrap_or(i64::MIN)),
+            upper: query.as_of.min(query.until.map_or(i64::MAX, |u| u.saturating_sub(1))),
+            known_by: query.known_by.unwrap_or(i64::MAX),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Feature {
 
 /// One signal, compiled.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     /// Per column of the feature: the signal's column, `None` where the signal has none of that name.
     pub sources: Vec<Option<usize>>,
     pub filter: Option<Condition>,
@@ -96,7 +96,7 @@ impl Feature {
         &self.keys
     }
 
-    pub(super) fn reads(&self) -> &[Read] {
+    pub(crate) fn reads(&self) -> &[Read] {
         &self.reads
     }
 }

@@ -2,6 +2,7 @@
 //! neither panics, nor ends the process, nor takes memory that the input does not pay for.
 //!
 //! Each target runs in a process of its own under a limit of memory, over a fixed row of cases; with `FUZZ_SECONDS`, for that long.
+//! `fuzz/` feeds the same targets with what libFuzzer makes.
 
 mod definitions;
 mod mutate;

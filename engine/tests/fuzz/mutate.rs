@@ -2,7 +2,11 @@
 
 /// A number that looks random and is not (splitmix64).
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// What [`mutate`] hands out instead of a damaged copy.
+    given: Option<Vec<u8>>,
+}
 
 /// Numbers that programs get wrong.
 const NUMBERS: [&str; 12] = [
@@ -25,12 +29,18 @@ const MAX_BYTES: usize = 1 << 16;
 
 impl Random {
     pub const fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, given: None }
+    }
+
+    /// For an input that another fuzzer has made: [`mutate`] hands it out as it is, and all choices follow from it.
+    pub fn given(input: &[u8]) -> Self {
+        let state = input.iter().fold(0, |state: u64, byte| state.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte));
+        Self { state, given: Some(input.to_vec()) }
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -44,6 +54,9 @@ impl Random {
 
 /// One of `seeds`, changed in a few places.
 pub fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+    if let Some(given) = random.given.take() {
+        return given;
+    }
     let mut bytes = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.below(4) {
         change(random, &mut bytes, seeds);
@@ -104,4 +117,12 @@ fn number(random: &mut Random, bytes: &mut Vec<u8>, at: usize) {
     let Some(start) = bytes.iter().skip(at).position(u8::is_ascii_digit).map(|from| at + from) else { return };
     let end = bytes[start..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |length| start + length);
     bytes.splice(start..end, NUMBERS[random.below(NUMBERS.len())].bytes());
+}
+
+#[test]
+fn what_another_fuzzer_gives_is_fed_as_it_is() {
+    let mut random = Random::given(b"abc");
+    assert_eq!(mutate(&mut random, &[b"seed".to_vec()]), b"abc");
+    assert_eq!(Random::given(b"abc").below(1 << 40), Random::given(b"abc").below(1 << 40));
+    assert_ne!(Random::given(b"abc").below(1 << 40), Random::given(b"abd").below(1 << 40));
 }

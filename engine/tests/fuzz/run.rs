@@ -14,6 +14,10 @@ const TARGET: &str = "TRESS_FUZZ_TARGET";
 const CASE: &str = "TRESS_FUZZ_CASE";
 /// How long each target runs, instead of its fixed number of cases.
 const SECONDS: &str = "FUZZ_SECONDS";
+/// Below it, the first inputs of each target are kept for another fuzzer to begin with.
+const CORPUS: &str = "FUZZ_CORPUS";
+/// How many.
+const KEPT: u64 = 300;
 /// Addresses that a process may use, in KiB: programs and threads of tests take less than half.
 const LIMIT_KIB: &str = "4000000";
 /// Without `FUZZ_SECONDS`: no target takes longer, on however slow a machine.
@@ -24,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Makes an input, hands it to `keep`, then feeds it to what is tested.
 pub type Target = Box<dyn FnMut(&mut Random, &mut dyn FnMut(&[u8]))>;
 
-fn target(name: &str) -> (Target, u64) {
+/// A target and how many cases it is given.
+pub fn target(name: &str) -> (Target, u64) {
     match name {
         "definitions" => (definitions::definitions(), 300),
         "plans" => (definitions::plans(), 3_000),
@@ -102,6 +107,10 @@ fn cases_of_a_target() {
         print(info);
     }));
     let (mut run, cases) = target(&name);
+    let corpus = std::env::var_os(CORPUS).map(|folder| PathBuf::from(folder).join(&name));
+    if let Some(corpus) = &corpus {
+        std::fs::create_dir_all(corpus).expect("a folder");
+    }
     let (begun, limit) = (Instant::now(), seconds());
     let mut number = 0;
     let more = |number: u64, begun: Instant| match limit {
@@ -110,7 +119,12 @@ fn cases_of_a_target() {
     };
     while more(number, begun) {
         let mut random = Random::new(number.wrapping_mul(0x1234_5678_9abc_def1));
-        run(&mut random, &mut |input| std::fs::write(&file, input).expect("the case is kept"));
+        run(&mut random, &mut |input| {
+            std::fs::write(&file, input).expect("the case is kept");
+            if let Some(corpus) = corpus.as_ref().filter(|_| number < KEPT) {
+                std::fs::write(corpus.join(format!("case-{number}")), input).expect("the input is kept");
+            }
+        });
         assert!(!PANICKED.load(Ordering::SeqCst), "case {number} panicked");
         number += 1;
     }
