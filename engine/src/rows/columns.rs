@@ -146,8 +146,8 @@ impl Columns {
     /// # Errors
     /// `Corrupt` when a system column is missing or of another type.
     pub(super) fn of_batch(batch: &RecordBatch) -> Result<Self> {
-        let int64 = |i: usize| Ok::<_, Error>(column(batch, i)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(i))?);
-        let int32 = |i: usize| Ok::<_, Error>(column(batch, i)?.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong(i))?);
+        let int64 = |i: usize| column(batch, i)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(i));
+        let int32 = |i: usize| column(batch, i)?.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong(i));
         let micros = |i: usize| -> Result<ScalarBuffer<i64>> {
             Ok(column(batch, i)?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| wrong(i))?.values().clone())
         };

@@ -56,7 +56,7 @@ impl Values {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Plain(array) => array.len(),
             Self::Integers { packed, .. } => packed.len(),
@@ -151,18 +151,18 @@ pub fn copied(parts: &[&Values], rows: &[(usize, usize)]) -> Result<ArrayRef> {
         return Ok(interleave(&arrays, rows)?);
     }
     // Of a part that is not plain, only what lies between its first and its last row is unpacked.
-    let mut spans: Vec<Range<usize>> = vec![usize::MAX..0; parts.len()];
+    let mut spans: Vec<Option<Range<usize>>> = vec![None; parts.len()];
     for (part, row) in rows {
         let span = &mut spans[*part];
-        *span = span.start.min(*row)..span.end.max(row + 1);
+        *span = Some(span.as_ref().map_or(*row..row + 1, |span| span.start.min(*row)..span.end.max(row + 1)));
     }
     let arrays: Vec<(usize, ArrayRef)> = parts
         .iter()
         .zip(&spans)
-        .map(|(part, span)| match part {
-            Values::Plain(array) => Ok((0, Arc::clone(array))),
-            _ if span.start == usize::MAX => Ok((0, part.slice(0..0)?)),
-            _ => Ok((span.start, part.slice(span.clone())?)),
+        .map(|(part, span)| match (part, span) {
+            (Values::Plain(array), _) => Ok((0, Arc::clone(array))),
+            (_, None) => Ok((0, part.slice(0..0)?)),
+            (_, Some(span)) => Ok((span.start, part.slice(span.clone())?)),
         })
         .collect::<Result<_>>()?;
     let shifted: Vec<(usize, usize)> = rows.iter().map(|(part, row)| (*part, row - arrays[*part].0)).collect();
@@ -263,7 +263,7 @@ mod tests {
             Arc::new(StringArray::from_iter_values((0..100).map(|i| i.to_string()))),
             Arc::new(Float32Array::from_iter((0..100).map(|i| (i % 3 == 0).then_some(i as f32)))),
             Arc::new(Int64Array::from_iter(
-                (0..100).map(|i| (i % 9 != 0).then_some((i % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))),
+                (0..100i64).map(|i| (i % 9 != 0).then_some((i % 5_i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))),
             )),
             Arc::new(Float64Array::from_iter_values((0..100).map(|i| [0.0, -0.0, f64::NAN, 0.5][i % 4]))),
             new_null_array(&DataType::Float32, 100),

@@ -125,7 +125,7 @@ fn to_packed(array: &ArrayRef) -> Result<Packed> {
     let long = |name: &str| Some(array.column_by_name(name)?.as_primitive_opt::<Int64Type>()?.value(0));
     let bits = || u32::try_from(array.column_by_name("bits")?.as_primitive_opt::<Int32Type>()?.value(0)).ok();
     let length = || usize::try_from(long("length")?).ok();
-    let words = || Some(array.column_by_name("words")?.as_binary_opt::<i64>()?);
+    let words = || array.column_by_name("words")?.as_binary_opt::<i64>();
     match (length(), long("base"), long("step"), bits(), words()) {
         (Some(length), Some(base), Some(step), Some(bits), Some(words)) => {
             let offsets = words.value_offsets();
