@@ -12,12 +12,12 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::client::Watch;
 use super::connection::Connection;
 use super::groups::positions_of;
 use super::refusal;
+use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::{Assigned, Position};
 
@@ -116,7 +116,7 @@ impl Seat {
             return Err(Error::new(ErrorKind::Conflict, message)).context(doing);
         }
         let list = positions_of((&self.topic, &self.topic_id), positions)?;
-        let (start, consumer) = (Instant::now(), Arc::clone(&self.consumer.lock()));
+        let (start, consumer) = (Stopwatch::start(), Arc::clone(&self.consumer.lock()));
         let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await.map_err(refusal::ended)?;
         committed.map_err(|e| refusal::of(&e, self.watch.trouble(start))).context(doing)
     }
