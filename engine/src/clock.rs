@@ -23,7 +23,8 @@ impl Clock for SystemClock {
 }
 
 /// How long something takes, and how long to wait, by a clock that never goes back. For measures and patience: no data depends on it.
-#[derive(Debug, Clone, Copy)]
+/// Of two, the greater one was started later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {

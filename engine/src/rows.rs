@@ -2,6 +2,7 @@
 
 mod columns;
 mod packed;
+pub(crate) mod size;
 mod values;
 
 use std::sync::Arc;

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AwsCredential, S3ConditionalPut};
 use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use parking_lot::Mutex;
-use tokio::time::Instant;
 use url::Url;
 
 use super::Lake;
+use crate::clock::Stopwatch;
 use crate::error::{Context, Error, Result};
 
 /// How long keys that were read from files are used before the files are looked at again.
@@ -84,7 +84,7 @@ impl Lake {
 #[derive(Debug)]
 struct Mounted {
     keys: Keys,
-    read: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
+    read: Mutex<Option<(Stopwatch, Arc<AwsCredential>)>>,
 }
 
 impl Mounted {
@@ -98,7 +98,7 @@ impl Mounted {
         }
         let token = session_token.as_deref().filter(|file| file.exists()).map(text).transpose()?;
         let keys = Arc::new(AwsCredential { key_id: text(access_key_id)?, secret_key: text(secret_access_key)?, token });
-        *last = Some((Instant::now(), Arc::clone(&keys)));
+        *last = Some((Stopwatch::start(), Arc::clone(&keys)));
         Ok(keys)
     }
 }

@@ -3,8 +3,8 @@
 #![cfg(all(feature = "kafka", feature = "s3"))]
 
 mod broken;
-mod groups;
 mod broker;
+mod groups;
 mod kafka_log;
 mod lake;
 mod server;

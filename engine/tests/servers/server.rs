@@ -60,7 +60,12 @@ impl Server {
 
     fn run(&self, command: &[&str], more: &[&str]) -> String {
         let mut call = Command::new(&self.script);
-        call.envs(self.environment.iter().copied()).args(command).arg(&self.folder).args(more).stdin(Stdio::null()).stderr(Stdio::inherit());
+        call.envs(self.environment.iter().copied())
+            .args(command)
+            .arg(&self.folder)
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
         let done = call.output().unwrap_or_else(|e| panic!("{} cannot be run: {e}", self.script.display()));
         assert!(done.status.success(), "{} {command:?} failed; what it said is above", self.script.display());
         String::from_utf8(done.stdout).expect("the script writes text")

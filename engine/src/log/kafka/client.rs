@@ -9,9 +9,9 @@ use rdkafka::consumer::{ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Statistics};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::refusal;
+use crate::clock::Stopwatch;
 use crate::error::Result;
 
 /// Remembers why brokers cannot be reached: calls themselves only say that time ran out.
@@ -24,12 +24,12 @@ pub struct Trouble {
     pub code: RDKafkaErrorCode,
     /// In librdkafka's words: names brokers, no secrets.
     pub reason: String,
-    at: Instant,
+    at: Stopwatch,
 }
 
 impl Watch {
     /// The latest complaint since `start`.
-    pub fn trouble(&self, start: Instant) -> Option<Trouble> {
+    pub fn trouble(&self, start: Stopwatch) -> Option<Trouble> {
         self.0.lock().clone().filter(|t| t.at >= start)
     }
 }
@@ -51,7 +51,7 @@ impl ClientContext for Watch {
         let mut last = self.0.lock();
         // "All brokers are down" follows the reason and says less.
         if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
-            *last = Some(Trouble { code, reason: reason.to_owned(), at: Instant::now() });
+            *last = Some(Trouble { code, reason: reason.to_owned(), at: Stopwatch::start() });
         }
     }
 }
@@ -85,7 +85,7 @@ impl Client {
         &self,
         call: impl FnOnce(&StreamConsumer<Watch>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let consumer = Arc::clone(&self.consumer);
         let done = tokio::task::spawn_blocking(move || call(&consumer)).await.map_err(refusal::ended)?;
         done.map_err(|e| refusal::of(&e, self.watch.trouble(start)))

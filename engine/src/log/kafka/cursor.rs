@@ -11,11 +11,11 @@ use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
-use tokio::time::Instant;
 
 use super::client::{Client, Watch};
 use super::connection::Connection;
 use super::refusal;
+use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::log::Record;
 
@@ -36,7 +36,7 @@ pub struct Cursor {
     /// `None` once it is closed.
     queue: Option<StreamPartitionQueue<Watch>>,
     /// Since when it is used: complaints from before do not explain what happens now.
-    opened: Instant,
+    opened: Stopwatch,
 }
 
 /// What a cursor came upon.
@@ -82,7 +82,8 @@ impl Lane {
 
     /// A cursor for a partition that was taken. Blocks for moments.
     pub fn cursor(self: Arc<Self>, (topic, partition): (&str, i32), next: i64) -> Result<Cursor> {
-        let mut cursor = Cursor { lane: Arc::clone(&self), topic: topic.to_owned(), partition, next, queue: None, opened: Instant::now() };
+        let mut cursor =
+            Cursor { lane: Arc::clone(&self), topic: topic.to_owned(), partition, next, queue: None, opened: Stopwatch::start() };
         // The queue is split before the partition is fetched, so that nothing of it goes to the consumer's own queue.
         let queue = self.client.consumer.split_partition_queue(topic, partition);
         cursor.queue = Some(queue.ok_or_else(|| Error::internal(format!("read {topic}/{partition}: librdkafka gives no queue")))?);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::cursor::{Cursor, Lane, Next};
 use super::refusal;
 use super::topics::Topics;
+use crate::clock::Stopwatch;
 use crate::error::{Context, Result};
 use crate::log::limits::out_of_range;
 use crate::log::{Position, Record};
@@ -34,7 +35,7 @@ pub struct Cursors {
 
 struct Idle {
     cursor: Cursor,
-    since: Instant,
+    since: Stopwatch,
 }
 
 impl std::fmt::Debug for Idle {
@@ -85,7 +86,7 @@ impl Cursors {
         if self.drain(cursor, from, batch).await? {
             return Ok(Left::There);
         }
-        let asked = Instant::now();
+        let asked = Stopwatch::start();
         while let Ok(next) = timeout(wait.saturating_sub(asked.elapsed()), cursor.wait()).await {
             match next? {
                 Next::Record(record) => {
@@ -181,7 +182,7 @@ impl Cursors {
         } else {
             (0..idle.len()).filter(|n| same(&idle[*n])).min_by_key(|n| idle[*n].since).map(|n| idle.swap_remove(n))
         };
-        idle.push(Idle { cursor, since: Instant::now() });
+        idle.push(Idle { cursor, since: Stopwatch::start() });
         drop(idle);
         drop(oldest);
     }

@@ -12,12 +12,12 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::client::Watch;
 use super::connection::Connection;
 use super::groups::positions_of;
 use super::refusal;
+use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::{Assigned, Position};
 
@@ -116,7 +116,7 @@ impl Seat {
             return Err(Error::new(ErrorKind::Conflict, message)).context(doing);
         }
         let list = positions_of((&self.topic, &self.topic_id), positions)?;
-        let (start, consumer) = (Instant::now(), Arc::clone(&self.consumer.lock()));
+        let (start, consumer) = (Stopwatch::start(), Arc::clone(&self.consumer.lock()));
         let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await.map_err(refusal::ended)?;
         committed.map_err(|e| refusal::of(&e, self.watch.trouble(start))).context(doing)
     }
@@ -130,7 +130,11 @@ impl Drop for Seat {
     }
 }
 
-fn open((connection, protocol): (&Connection, Protocol), (group, topic): (&str, &str), context: Hearing) -> Result<Arc<StreamConsumer<Hearing>>> {
+fn open(
+    (connection, protocol): (&Connection, Protocol),
+    (group, topic): (&str, &str),
+    context: Hearing,
+) -> Result<Arc<StreamConsumer<Hearing>>> {
     let mut config = connection.consumer()?;
     config
         .set("group.id", group)
@@ -195,10 +199,8 @@ impl ConsumerContext for Hearing {
         let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // The group is to know that we have them; the records are read elsewhere, so nothing is fetched here.
-            let taken = list
-                .set_all_offsets(Offset::End)
-                .and_then(|()| consumer.incremental_assign(list))
-                .and_then(|()| consumer.pause(list));
+            let taken =
+                list.set_all_offsets(Offset::End).and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
             self.change(|held| held.extend(partitions));
             taken
         } else {

@@ -12,11 +12,11 @@ use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::client::Watch;
 use super::connection::Connection;
 use super::refusal;
+use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::NewRecord;
 
@@ -62,7 +62,7 @@ impl Producer {
         let share = u32::try_from(bytes.div_ceil(1024).min(BUDGET_KIB)).unwrap_or(u32::MAX);
         let _share = self.budget.acquire_many(share).await.map_err(|_| Error::internal("the producer's budget was closed"))?;
         let client = self.client()?;
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let (mut queued, mut refused) = (Vec::with_capacity(records.len()), None);
         {
             let _adjacent = self.queueing.lock();

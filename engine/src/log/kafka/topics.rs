@@ -10,11 +10,11 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::time::Instant;
 
 use super::client::{Client, Watch};
 use super::connection::{Connection, MissingTopics};
 use super::{REQUEST, describe, refusal};
+use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::limits::{no_partition, no_topic};
 use crate::log::{Ends, Position, TopicId};
@@ -41,7 +41,7 @@ struct Seen {
 
 #[derive(Debug)]
 struct Asked {
-    at: Instant,
+    at: Stopwatch,
     ends: Vec<Ends>,
 }
 
@@ -157,13 +157,13 @@ impl Topics {
 
     /// As they are now or later than this call: calls for other partitions of the topic may be answered together.
     pub async fn ends_of(&self, topic: &str, partition: i32) -> Result<Ends> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let slot = Arc::clone(self.ends.lock().entry(topic.to_owned()).or_default());
         let mut slot = slot.lock().await;
         let known = slot.take().filter(|a| a.at > start);
         let asked = match known {
             Some(asked) => asked,
-            None => Asked { at: Instant::now(), ends: self.ends(topic).await? },
+            None => Asked { at: Stopwatch::start(), ends: self.ends(topic).await? },
         };
         let found = usize::try_from(partition).ok().and_then(|p| asked.ends.get(p)).copied();
         *slot = Some(asked);
@@ -184,7 +184,7 @@ impl Topics {
         if offsets.count() == 0 {
             return Ok(());
         }
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let trimmed = self.admin.delete_records(&offsets, &options()).await;
         let trimmed = trimmed.and_then(|list| list.elements().iter().try_for_each(|e| e.error()));
         trimmed.map_err(|e| named(topic, refusal::of(&e, self.asking.watch.trouble(start)))).context(|| format!("trim topic {topic}"))
@@ -195,14 +195,14 @@ impl Topics {
     where
         F: Future<Output = KafkaResult<Vec<Result<String, (String, Code)>>>>,
     {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let answers = request().await.map_err(|e| refusal::of(&e, self.asking.watch.trouble(start)))?;
         Ok(answers.into_iter().find_map(|answer| answer.err().map(|(_, code)| code)))
     }
 
     /// Asks until the number of partitions (`None` = no topic) is as wanted.
     async fn until(&self, topic: &str, wanted: impl Fn(Option<i32>) -> bool) -> Result<Option<i32>> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let mut pause = Duration::from_millis(5);
         loop {
             let count = self.count(topic).await?;
@@ -222,7 +222,7 @@ impl Topics {
 
     /// Waits until every partition answers: a new one has no leader for moments.
     async fn led(&self, topic: &str, partitions: i32) -> Result<()> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let mut pause = Duration::from_millis(5);
         loop {
             match self.ask_ends(topic, partitions).await {
