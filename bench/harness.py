@@ -1,7 +1,8 @@
 """Runs every line beside its peers and keeps what came out: scripts/bench [--quick] [--only LINE …]
 
-Results go to bench/results.json (quick and full apart) and from there to docs/benchmarks.md. A timing is never a pass or a fail; an
-answer that differs from a peer's is.
+Results go to bench/results.json (quick and full apart), line by line as they are made, and from there to docs/benchmarks.md. Every pair
+is told when it is done; Ctrl-C within a line keeps the pairs that are. A timing is never a pass or a fail; an answer that differs from a
+peer's is.
 """
 
 import argparse
@@ -132,7 +133,7 @@ class Bench:
                     return load(f"redis://{address}", redis_pid, batch, seconds=seconds, concurrency=64 if batch == 1 else 8)
 
                 a(), b()
-                ours, theirs = measure.pairs(a, b, self.pairs)
+                ours, theirs = self.pair(a, b)
                 mean = lambda results: sum(r["rows"] for r in results) / sum(r["sequences"] for r in results)
                 key = "sequences_per_cpu_second"
                 capacity = measure.median(ours, "requests_per_second")
@@ -152,17 +153,48 @@ class Bench:
                 })
         return {"lines": lines}
 
+    def pair(self, a, b):
+        """Pairs of two contenders; what is told begins with the time that has passed."""
+        began = time.time()
+        return measure.pairs(a, b, self.pairs, lambda text: print(f"  {time.time() - began:6.0f} s  {text}", flush=True))
+
+    def newest(self, data):
+        """What each batch peer says of the newest 500 and the join, run once: figures by peer, and the answer that all agree on."""
+        expected, first = None, {}
+        for name in PEERS:
+            first[name], path = self.peer("last500", name, data)
+            found = answers.sequences(path, 500)
+            expected = expected or found
+            assert found == expected, f"{name} answers otherwise than {PEERS[0]}: {found} {expected}"
+            print(f"  {name}: cpu {first[name]['cpu']:.3g}, wall {first[name]['wall']:.3g}", flush=True)
+        return expected, first
+
+    def last500(self):
+        """Raw Parquet to Parquet: the last 500 of every entity with the join, nothing stored in between."""
+        lines = []
+        for order in ["sorted", "shuffled"]:
+            data = f"{self.data}/{order}"
+            expected, first = self.newest(data)
+
+            def ours(*more):
+                to = self.fresh("everyone")
+                return self.ours("everyone", "--data", data, "--lake", self.fresh("lake"), "--to", to, "--memory", self.asked.memory, *more)
+
+            checked = self.scratch / "answers.parquet"
+            ours("--answers-to", checked)
+            found = answers.sequences(checked, 500, ts=answers.EPOCH)
+            assert found == expected, f"the batch job answers otherwise than the peers: {found} {expected}"
+            best = min(first, key=lambda name: first[name]["cpu"])
+            a, b = self.pair(ours, lambda: self.peer("last500", best, data)[0])
+            lines.append({"input": order, "answer_rows": int(expected[0]), "peers": first, "best": best, **pair_figures(a, b)})
+        return {"lines": lines, "memory_mb": self.asked.memory}
+
     def fold(self):
         """Raw Parquet joined with items, into history and base (last 500), beside last 500 + join by the peers."""
         lines = []
         for order in ["sorted", "shuffled"]:
             data = f"{self.data}/{order}"
-            expected, first = None, {}
-            for name in PEERS:
-                first[name], path = self.peer("last500", name, data)
-                found = answers.sequences(path, 500)
-                expected = expected or found
-                assert found == expected, f"{name} answers otherwise than {PEERS[0]}: {found} {expected}"
+            expected, first = self.newest(data)
 
             def ours(*more):
                 lake = self.fresh("fold")
@@ -175,7 +207,7 @@ class Bench:
             found = answers.sequences(checked, 500, ts=answers.EPOCH)
             assert found == expected, f"history and base answer otherwise than the peers: {found} {expected}"
             best = min(first, key=lambda name: first[name]["cpu"])
-            a, b = measure.pairs(ours, lambda: self.peer("last500", best, data)[0], self.pairs)
+            a, b = self.pair(ours, lambda: self.peer("last500", best, data)[0])
             lines.append({"input": order, "answer_rows": int(expected[0]), "peers": first, "best": best, **pair_figures(a, b)})
         return {"lines": lines}
 
@@ -193,7 +225,7 @@ class Bench:
         found = answers.training(f"{self.scratch}/dataset/dataset/*.parquet", ts=answers.EPOCH_LIST)
         expected = answers.training(self.peer("dataset", "duckdb", data)[1])
         assert found == expected, f"the dataset differs from DuckDB's: {found} {expected}"
-        a, b = measure.pairs(ours, lambda: self.peer("dataset", "duckdb", data)[0], self.pairs)
+        a, b = self.pair(ours, lambda: self.peer("dataset", "duckdb", data)[0])
         return {"labels": self.labels, "answer": expected, "lines": [{"input": "sorted", "best": "duckdb", **pair_figures(a, b)}]}
 
     def restart(self):
@@ -205,7 +237,7 @@ class Bench:
         return {"events": made["tail_rows"], "runs": runs}
 
 
-LINES = ["reads", "tail", "serving", "fold", "dataset", "restart"]
+LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart"]
 
 
 def pair_figures(a, b):
@@ -215,6 +247,7 @@ def pair_figures(a, b):
             "ours": measure.median(a, key), "peer": measure.median(b, key), "ratio": measure.compare(a, b, key),
             "control": measure.control(a, key), "control_peer": measure.control(b, key),
         }
+    figures["pairs"] = len(a)
     figures["bytes"] = {"ours": measure.median(a, "bytes"), "peer": measure.median(b, "bytes")}
     figures["peak_rss"] = {"ours": measure.median(a, "peak_rss"), "peer": measure.median(b, "peak_rss")}
     return figures
@@ -295,9 +328,10 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--cache", required=True)
     parser.add_argument("--quick", action="store_true", help="fewer pairs, less data")
-    parser.add_argument("--rows", type=int)
-    parser.add_argument("--labels", type=int)
-    parser.add_argument("--pairs", type=int)
+    parser.add_argument("--rows", type=int, help="of the raw events (10,000,000; quick: 1,000,000)")
+    parser.add_argument("--labels", type=int, help="of the training set (1,000,000; quick: 100,000)")
+    parser.add_argument("--pairs", type=int, help="of runs, ours and a peer's (15; quick: 6)")
+    parser.add_argument("--memory", type=int, default=256, help="megabytes of rows that the batch job holds before it spills (256)")
     parser.add_argument("--only", nargs="*", choices=LINES, default=LINES)
     asked = parser.parse_args()
     bench = Bench(asked)

@@ -5,13 +5,23 @@ import random
 import statistics
 
 
-def pairs(run_a, run_b, count):
-    """Runs a b b a … until each ran 2 × `count` / 2 times; returns both lists of results, in order of time."""
+def pairs(run_a, run_b, count, tell=print):
+    """Runs a b b a … until each ran `count` times; returns both lists of results, in order of time.
+
+    Each pair is told as soon as it is done. Whoever interrupts (Ctrl-C) keeps the pairs that are: from two on they are returned.
+    """
     a, b = [], []
     for pair in range(count):
         order = [(run_a, a), (run_b, b)] if pair % 2 == 0 else [(run_b, b), (run_a, a)]
-        for run, results in order:
-            results.append(run())
+        try:
+            for run, results in order:
+                results.append(run())
+        except KeyboardInterrupt:
+            if pair < 2:
+                raise
+            tell(f"interrupted: the {pair} pairs that are done are kept")
+            return a[:pair], b[:pair]
+        tell(f"pair {pair + 1} of {count}: " + ", ".join(f"{key} {a[-1][key]:.3g} | {b[-1][key]:.3g}" for key in ("cpu", "wall") if key in a[-1]))
     return a, b
 
 

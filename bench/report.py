@@ -4,6 +4,7 @@ TITLES = {
     "reads": "Reads in process",
     "serving": "gRPC beside Redis",
     "tail": "Tail bytes per event beside a Redis list",
+    "last500": "Last 500 of every entity and a join, Parquet to Parquet",
     "fold": "Raw Parquet and a join into history and base, beside last 500 and the join",
     "dataset": "Training set beside DuckDB",
     "restart": "A new process with a tail's snapshot",
@@ -12,13 +13,13 @@ AIMS = {
     "reads": "p50 ≤ 2 µs and p99 ≤ 8 µs for one signal, 6 and 20 µs for three",
     "serving": "70,000 requests a second and core, no fewer than Redis; 250,000 sequences a second and core in batches; p99 < 0.5 ms at half load",
     "tail": "≤ 0.65 × Redis",
+    "last500": "≤ 0.4 × wall and CPU of the best peer, sorted and shuffled; ≤ 400 MB",
     "fold": "≤ 0.8 × the best peer",
     "dataset": "DuckDB ÷ Tress ≥ 5, which is Tress ÷ DuckDB ≤ 0.2",
     "restart": "10 M events in 10 s",
 }
 # Of the list that a release is to be measured by, what no line measures.
 NEVER = [
-    "last 500 per entity and the join, Parquet to Parquet, by the engine: it has no such batch job; what is measured is the way into history and base",
     "the dataset beside Feast",
     "serving beside Feast",
     "consume → decode → filter → lookup → changelog, and freshness: they need a broker",
@@ -119,17 +120,31 @@ def paired(result):
         for key, name in [("bytes", "MB written"), ("peak_rss", "peak MB")]:
             ours, peer = line[key]["ours"] / 1e6, line[key]["peer"] / 1e6
             rows.append([line["input"], line["best"], name, number(ours), number(peer), f"{ours / peer:.2f}", "", ""])
-    return table(["input", "best peer", "", "Tress", "peer", "ratio", "control", "control, peer"], rows)
+    made = sorted({line["cpu"]["ratio"]["pairs"] for line in result["lines"]})
+    return table(["input", "best peer", "", "Tress", "peer", "ratio", "control", "control, peer"], rows) + ["", f"Made with {' and '.join(map(str, made))} pairs."]
+
+
+def peers(result):
+    rows = []
+    for line in result["lines"]:
+        for name, one in line["peers"].items():
+            rows.append([line["input"], name, number(one["cpu"]), number(one["wall"]), number(one["peak_rss"] / 1e6), number(one["bytes"] / 1e6)])
+    return ["", "The peers, one run each, to find the best:", "", *table(["input", "peer", "CPU s", "wall s", "peak MB", "MB written"], rows)]
+
+
+def last500(result):
+    rows = result["lines"][0]["answer_rows"]
+    return paired(result) + [
+        "", f"{rows:,} events in the answer, equal for all. Tress validates every raw event, resolves copies and versions of one event by its identity, "
+        f"orders ties, and writes a row an entity with lists; the peers write a row an event, and of events with equal times keep any. It held "
+        f"{result['memory_mb']} MB of rows before it spilled.",
+    ] + peers(result)
 
 
 def fold(result):
-    peers = []
-    for line in result["lines"]:
-        for name, one in line["peers"].items():
-            peers.append([line["input"], name, number(one["cpu"]), number(one["wall"]), number(one["peak_rss"] / 1e6), number(one["bytes"] / 1e6)])
     return paired(result) + [
-        "", "Tress writes more than the peers: the whole history with identities and versions in daily buckets, and base from it. The peers, one run each, to find the best:", "",
-    ] + table(["input", "peer", "CPU s", "wall s", "peak MB", "MB written"], peers)
+        "", "Tress writes more than the peers: the whole history with identities and versions in daily buckets, and base from it.",
+    ] + peers(result)
 
 
 def dataset(result):

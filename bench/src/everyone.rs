@@ -14,7 +14,7 @@ use serde_json::Value;
 use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, Plan};
 use tress_engine::backfill::ExternalFiles;
-use tress_engine::batch::{Batch, Input, Settings, Way};
+use tress_engine::batch::{Batch, Input, READ_ROWS, Settings, Way};
 use tress_engine::dataset::Target;
 use tress_engine::read::Feature;
 
@@ -52,7 +52,7 @@ impl Everyone {
         for read in &plan.signals {
             let signal = world.signal(&read.name.name)?;
             let BatchPlan::External(log) = &signal.source.batch else { return Err(anyhow!("its raw log is not external")) };
-            let raw = Arc::new(ExternalFiles::new(world.tables.clone(), signal, log)?);
+            let raw = Arc::new(ExternalFiles::new(world.tables.clone(), signal, log)?.in_batches_of(READ_ROWS));
             inputs.push(Input::load(signal, raw, |_| Ok(world.tables.clone())).await?);
             signals.push(Arc::clone(signal));
         }

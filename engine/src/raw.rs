@@ -20,7 +20,7 @@ pub struct RawBatch {
     /// is not ours is not invalid; a payload that cannot be read at all (`Unreadable`, `TooLarge`) might be anybody's, so it is invalid
     /// for every signal of the topic.
     pub broken: Vec<Option<Invalid>>,
-    /// Per row: the payload as it was, for the dead letter; empty where the source has none.
+    /// Per row: the payload as it was, for the dead letter; no rows where the source has none.
     pub payload: Vec<Bytes>,
 }
 

@@ -1,5 +1,6 @@
 //! Enriched events: the columns that every row carries, before the signal's own, and typed access to them.
 
+mod codes;
 mod columns;
 mod packed;
 pub(crate) mod size;

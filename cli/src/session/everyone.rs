@@ -67,7 +67,7 @@ pub async fn of_files(
     for plan in signals_of(workspace, feature)? {
         let raw: Arc<dyn RawLog> = match (given(&plan, request), &plan.source.batch) {
             (Some(path), _) => files(&plan, path)?,
-            (None, BatchPlan::External(log)) => Arc::new(ExternalFiles::new(tables.clone(), &plan, log)?),
+            (None, BatchPlan::External(log)) => Arc::new(ExternalFiles::new(tables.clone(), &plan, log)?.in_batches_of(batch::READ_ROWS)),
             (None, BatchPlan::Archive) => return Err(Error::internal(format!("signal {}: its raw events are with a node", plan.name))),
         };
         signals.push((plan, raw));
@@ -193,11 +193,11 @@ fn is_named(plan: &SignalPlan, text: &str) -> bool {
 fn files(plan: &SignalPlan, path: &Path) -> Result<Arc<dyn RawLog>> {
     let there = fs::metadata(path).context(|| format!("read the raw events of {} from {}", plan.name, path.display()))?;
     if there.is_dir() {
-        return Ok(Arc::new(ExternalFiles::given(Lake::local(path)?, plan, None)?));
+        return Ok(Arc::new(ExternalFiles::given(Lake::local(path)?, plan, None)?.in_batches_of(batch::READ_ROWS)));
     }
     let (folder, name) = (path.parent().unwrap_or(Path::new("/")), path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     if !name.ends_with(".parquet") {
         return Err(Error::invalid(format!("{}: raw events are read from Parquet files; give one, or a folder of them", path.display())));
     }
-    Ok(Arc::new(ExternalFiles::given(Lake::local(folder)?, plan, Some(name))?))
+    Ok(Arc::new(ExternalFiles::given(Lake::local(folder)?, plan, Some(name))?.in_batches_of(batch::READ_ROWS)))
 }

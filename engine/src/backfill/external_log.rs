@@ -42,6 +42,7 @@ pub struct ExternalFiles {
     place: Place,
     max_future_skew: i64,
     decoder: Arc<ColumnsDecoder>,
+    batch_rows: usize,
 }
 
 /// Which files of the lake are the log's.
@@ -79,6 +80,7 @@ impl ExternalFiles {
             max_future_skew: plan.max_future_skew_ms.saturating_mul(1000),
             decoder: Arc::new(ColumnsDecoder::new(plan, &log.rename, log.record_timestamp.as_deref())),
             log: log.clone(),
+            batch_rows: BATCH_ROWS,
         })
     }
 
@@ -112,7 +114,14 @@ impl ExternalFiles {
             max_future_skew: plan.max_future_skew_ms.saturating_mul(1000),
             decoder: Arc::new(ColumnsDecoder::new(plan, &log.rename, log.record_timestamp.as_deref())),
             log,
+            batch_rows: BATCH_ROWS,
         })
+    }
+
+    /// Reads batches of so many rows: more at once for whoever has the memory and looks at columns as a whole.
+    #[must_use]
+    pub fn in_batches_of(self, rows: usize) -> Self {
+        Self { batch_rows: rows, ..self }
     }
 
     fn partition_of(&self, path: &str) -> Option<Range<i64>> {
@@ -323,7 +332,7 @@ impl RawLog for ExternalFiles {
         let batches = builder
             .with_projection(mask)
             .with_row_groups(groups.clone().collect())
-            .with_batch_size(BATCH_ROWS)
+            .with_batch_size(self.batch_rows)
             .build()
             .map_err(reader::error)
             .context(|| doing.clone())?;

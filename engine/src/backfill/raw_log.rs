@@ -41,6 +41,6 @@ pub struct Survey {
 #[async_trait]
 pub trait RawLog: Send + Sync + std::fmt::Debug {
     async fn survey(&self, ask: Ask<'_>) -> Result<Survey>;
-    /// Batches of at most 4,096 raw events.
+    /// Batches of raw events: of at most 4,096, unless the log was asked for larger ones.
     async fn read(&self, raw_version: Option<u64>, slice: &Slice) -> Result<BoxStream<'static, Result<RawBatch>>>;
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -22,7 +21,7 @@ use crate::layout;
 use crate::pipeline::Pipeline;
 use crate::raw::Reason;
 use crate::rows::Rows;
-use crate::run;
+use crate::run::order;
 
 /// The format of task manifests.
 pub(super) const FORMAT: u32 = 1;
@@ -174,12 +173,16 @@ impl Work {
 
     /// One file per bucket, in the order of buckets.
     async fn write(&self, index: usize, batches: Vec<RecordBatch>) -> Result<Vec<NewFile>> {
-        let (schema, size) = (Arc::clone(self.history.schema()), self.history.plan().bucket);
-        let buckets = aside(move || split(&schema, &batches, size)).await?;
+        let size = self.history.plan().bucket;
+        let batches = Arc::new(batches);
+        let of_task = Arc::clone(&batches);
+        let buckets = aside(move || split(&of_task, size)).await?;
         let store = self.history.lake().table_store(&layout::history(self.history.uid()));
         let mut files = Vec::with_capacity(buckets.len());
-        for (start, rows) in buckets {
-            let Some((bytes, stats)) = aside(move || encode(&rows)).await? else { continue };
+        for (start, places) in buckets {
+            let batches = Arc::clone(&batches);
+            let encoded = aside(move || encode(&order::gather(&batches, &places)?));
+            let Some((bytes, stats)) = encoded.await? else { continue };
             let name = bucket::name_of(start, size);
             let path = layout::history_file(&name, self.plan.backfill, index);
             faults::point(faults::Point::TaskFile)?;
@@ -190,15 +193,15 @@ impl Work {
     }
 }
 
-/// The rows of each bucket, sorted; by the bucket's start.
-fn split(schema: &SchemaRef, batches: &[RecordBatch], size: Bucket) -> Result<BTreeMap<i64, RecordBatch>> {
-    let sorted = Rows::new(run::sort(concat_batches(schema, batches)?)?)?;
-    let mut buckets: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    for (row, time) in (0u32..).zip(sorted.event_time()) {
-        buckets.entry(bucket::start_of(*time, size)).or_default().push(row);
+/// The places of each bucket's rows, sorted; by the bucket's start.
+fn split(batches: &[RecordBatch], size: Bucket) -> Result<BTreeMap<i64, Vec<(u32, u32)>>> {
+    let rows = batches.iter().map(|batch| Rows::new(batch.clone())).collect::<Result<Vec<_>>>()?;
+    let mut buckets: BTreeMap<i64, Vec<(u32, u32)>> = BTreeMap::new();
+    for (batch, row) in order::places(&rows) {
+        let time = rows[batch as usize].event_time()[row as usize];
+        buckets.entry(bucket::start_of(time, size)).or_default().push((batch, row));
     }
-    let own = |rows| take_record_batch(sorted.batch(), &UInt32Array::from(rows));
-    buckets.into_iter().map(|(start, rows)| Ok((start, own(rows)?))).collect()
+    Ok(buckets)
 }
 
 /// The manifests of all tasks, in order; the first that is missing is named.

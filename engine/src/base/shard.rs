@@ -206,7 +206,7 @@ impl Maker<'_> {
             }
         }
         let schema = Arc::clone(self.history.schema());
-        aside(move || Rows::new(run::sort(concat_batches(&schema, &batches)?)?)).await
+        aside(move || Rows::new(run::sort_all(&schema, &batches)?)).await
     }
 
     /// Writes a run, unless it would say nothing of any entity. Its name holds a hash of its bytes: racing writers of other bytes

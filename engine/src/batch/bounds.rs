@@ -2,8 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::RecordBatch;
 
 use crate::entity::Entity;
 use crate::error::Result;
@@ -19,11 +18,10 @@ pub fn of(feature: &Feature, signal: usize, as_of: i64) -> RangeInclusive<i64> {
 }
 
 /// The rows within bounds.
-pub fn keep(batch: RecordBatch, times: &RangeInclusive<i64>) -> Result<RecordBatch> {
-    let rows = Rows::new(batch)?;
-    let within = BooleanArray::from_iter(rows.event_time().iter().map(|time| Some(times.contains(time))));
-    if within.true_count() == within.len() {
-        return Ok(rows.batch().clone());
-    }
-    Ok(filter_record_batch(rows.batch(), &within)?)
+///
+/// # Errors
+/// `Corrupt` when these are no rows.
+pub fn within(batch: &RecordBatch, times: &RangeInclusive<i64>) -> Result<Vec<u32>> {
+    let rows = Rows::new(batch.clone())?;
+    Ok((0u32..).zip(rows.event_time()).filter_map(|(row, time)| times.contains(time).then_some(row)).collect())
 }

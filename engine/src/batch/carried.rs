@@ -97,6 +97,7 @@ impl Carried {
             available_at: micros(batch.column(self.available_at))?,
             version: micros(batch.column(self.version))?,
             deleted: self.deleted.and_then(|at| batch.column(at).as_boolean_opt().cloned()),
+            kept: None,
         })
     }
 }

@@ -5,8 +5,8 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
-use arrow::compute::{filter_record_batch, take, take_record_batch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::{take, take_record_batch};
 use tokio::runtime::Handle;
 use tress_configs::definition::OnMissing;
 use tress_configs::plan::{ExecutorPlan, ViewPlan};
@@ -37,8 +37,10 @@ pub struct Fast {
 
 /// What a batch of raw events became before enrichment.
 pub struct Scanned {
-    /// Of [`Carried::schema`], within bounds.
+    /// Of [`Carried::schema`].
     pub rows: RecordBatch,
+    /// Those of the rows that are within bounds.
+    pub within: Vec<u32>,
     /// Rows before bounds were looked at.
     pub made: usize,
     pub of: EarlyBatch,
@@ -77,11 +79,13 @@ impl Fast {
         if of.may_grow_too_large {
             return Ok(None);
         }
-        let early = std::mem::replace(&mut of.rows, Early::empty());
-        let within = BooleanArray::from_iter(early.event_time.values().iter().map(|time| Some(times.contains(time))));
-        let rows = self.carried.join(early)?;
-        let rows = if within.true_count() == within.len() { rows } else { filter_record_batch(&rows, &within)? };
-        Ok(Some(Scanned { rows, made: within.len(), of }))
+        let mut early = std::mem::replace(&mut of.rows, Early::empty());
+        let kept = early.kept.take();
+        let is_kept = |row: usize| kept.as_ref().is_none_or(|kept| kept[row]);
+        let of_time = |(row, time): (u32, &i64)| (times.contains(time) && is_kept(row as usize)).then_some(row);
+        let within: Vec<u32> = (0u32..).zip(early.event_time.values()).filter_map(of_time).collect();
+        let made = kept.as_ref().map_or(early.event_time.len(), |kept| kept.iter().filter(|kept| **kept).count());
+        Ok(Some(Scanned { rows: self.carried.join(early)?, within, made, of }))
     }
 
     /// As [`super::sequences::of_partition`].
@@ -133,11 +137,12 @@ impl Fast {
         let available_at = Int64Array::from(times(&early.available_at));
         let kept = Early {
             fields: pipeline.taken(&early.fields, &at, &self.columns)?,
-            own: take_record_batch(&early.own, &at)?,
+            own: pipeline.taken_records(&early.own, &at)?,
             event_time: Int64Array::from(event_time.clone()),
             version: available_at.clone(),
             available_at,
             deleted: None,
+            kept: None,
         };
         // Tables in memory answer at once; whatever else answers may wait here, on a thread of its own.
         let columns = Handle::current().block_on(pipeline.columns_of(kept, &self.columns))?;

@@ -42,6 +42,9 @@ const PARTITIONS: u32 = 256;
 /// The units of writing: partitions whose entities go into the same files.
 const SHARDS: u32 = 16;
 
+/// Raw events of a batch that suits this best: slices of a partition that are worth their overhead, columns that a core's cache holds.
+pub const READ_ROWS: usize = 16 * 1024;
+
 /// A feature, what it is read from, and the moment it is read at.
 #[derive(Debug, Clone)]
 pub struct Batch {

@@ -39,23 +39,24 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `hashes`: of the rows' entities.
+    /// `hashes`: of the entities of all rows; `chosen`: the rows that are spread.
     ///
     /// # Errors
     /// When a column cannot be permuted.
-    pub fn new(rows: &RecordBatch, hashes: &[i64]) -> Result<Self> {
+    pub fn new(rows: &RecordBatch, hashes: &[i64], chosen: &[u32]) -> Result<Self> {
+        let partition = |row: &u32| partition_of(hashes[*row as usize]) as usize;
         let mut starts = vec![0u32; PARTITIONS as usize + 1];
-        for hash in hashes {
-            starts[partition_of(*hash) as usize + 1] += 1;
+        for row in chosen {
+            starts[partition(row) + 1] += 1;
         }
         for partition in 0..PARTITIONS as usize {
             starts[partition + 1] += starts[partition];
         }
         let mut next = starts.clone();
-        let mut order = vec![0u32; hashes.len()];
-        for (row, hash) in (0u32..).zip(hashes) {
-            let place = &mut next[partition_of(*hash) as usize];
-            order[*place as usize] = row;
+        let mut order = vec![0u32; chosen.len()];
+        for row in chosen {
+            let place = &mut next[partition(row)];
+            order[*place as usize] = *row;
             *place += 1;
         }
         Ok(Self { rows: take_record_batch(rows, &UInt32Array::from(order))?, starts })

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
 use super::fast::Fast;
 use super::partitions::{Partitions, Spread};
 use super::spill::Scratch;
-use super::{Batch, Input, Progress, Way, bounds};
+use super::{Batch, Input, Progress, READ_ROWS, Way, bounds};
 use crate::backfill::{Ask, ConsumedFile, Counts, Mode, RawLog, Slice, Survey};
 use crate::error::{Context, Error, Result};
 use crate::history::aside;
@@ -19,9 +20,6 @@ use crate::identity;
 use crate::pipeline::Pipeline;
 use crate::raw::RawBatch;
 use crate::rows::{col, row_schema};
-
-/// Rows that are spread over partitions at once: enough for slices that are worth their overhead, few enough for a core's cache.
-const SPREAD_ROWS: usize = 64 * 1024;
 
 /// What became of one signal's raw events.
 #[derive(Debug)]
@@ -49,6 +47,8 @@ pub struct Work {
 /// A batch of raw events that became rows.
 struct Made {
     rows: RecordBatch,
+    /// Those of the rows that are within bounds.
+    within: Vec<u32>,
     counts: Counts,
 }
 
@@ -113,7 +113,7 @@ impl Work {
     async fn slices(&self, slices: &[Slice]) -> Result<Option<Counts>> {
         let doing = || format!("scan the raw events of {}", self.pipeline.plan().name);
         let mut counts = Counts::default();
-        let mut pending = Vec::new();
+        let mut pending: Vec<Made> = Vec::new();
         let mut rows = 0;
         for slice in slices {
             let mut raw = self.raw.read(self.raw_version, slice).await.context(doing)?;
@@ -121,8 +121,8 @@ impl Work {
                 let Some(made) = self.make(&batch).await.context(doing)? else { return Ok(None) };
                 counts.add(&made.counts);
                 rows += made.rows.num_rows();
-                pending.push(made.rows);
-                if rows >= SPREAD_ROWS {
+                pending.push(made);
+                if rows >= READ_ROWS {
                     self.spread(std::mem::take(&mut pending)).await.context(doing)?;
                     rows = 0;
                 }
@@ -134,42 +134,55 @@ impl Work {
 
     async fn make(&self, raw: &RawBatch) -> Result<Option<Made>> {
         let mut counts = Counts { read: raw.fields.num_rows() as u64, ..Counts::default() };
-        let (rows, dead, before) = match &self.fast {
+        let (rows, within, dead, before) = match &self.fast {
             Some(fast) => {
                 let Some(scanned) = fast.scan(&self.pipeline, raw, &self.times)? else { return Ok(None) };
                 counts.not_ours = scanned.of.not_ours as u64;
                 counts.yielded_nothing = scanned.of.yielded_nothing as u64;
-                (scanned.rows, scanned.of.dead, scanned.made)
+                (scanned.rows, scanned.within, scanned.of.dead, scanned.made)
             }
             None => {
                 // Which backfill made a row decides only between rows of different ones.
                 let done = self.pipeline.process(raw, 1).await?;
                 counts.not_ours = done.not_ours as u64;
                 counts.yielded_nothing = done.yielded_nothing as u64;
-                let before = done.rows.num_rows();
-                (bounds::keep(done.rows, &self.times)?, done.dead, before)
+                let (before, within) = (done.rows.num_rows(), bounds::within(&done.rows, &self.times)?);
+                (done.rows, within, done.dead, before)
             }
         };
         for letter in &dead {
             *counts.dead.entry(letter.invalid.reason).or_default() += 1;
         }
-        counts.left_out = (before - rows.num_rows()) as u64;
-        counts.rows = rows.num_rows() as u64;
-        Ok(Some(Made { rows, counts }))
+        counts.left_out = (before - within.len()) as u64;
+        counts.rows = within.len() as u64;
+        Ok(Some(Made { rows, within, counts }))
     }
 
-    async fn spread(&self, batches: Vec<RecordBatch>) -> Result<()> {
-        let Some(schema) = batches.first().map(RecordBatch::schema) else { return Ok(()) };
+    async fn spread(&self, made: Vec<Made>) -> Result<()> {
         let partitions = Arc::clone(&self.partitions);
         let entity = if self.fast.is_some() { self.pipeline.entity_field() } else { col::ENTITY };
+        let Some(first) = made.first() else { return Ok(()) };
+        let schema = first.rows.schema();
         aside(move || {
-            let rows = match batches.as_slice() {
-                [one] => one.clone(),
-                many => concat_batches(&schema, many)?,
+            let (rows, within) = match made.as_slice() {
+                [one] => (one.rows.clone(), one.within.clone()),
+                many => joined(&schema, many)?,
             };
             let hashes = identity::entity_hashes(rows.column(entity))?;
-            partitions.add(&Spread::new(&rows, &hashes)?)
+            partitions.add(&Spread::new(&rows, &hashes, &within)?)
         })
         .await
     }
+}
+
+/// Batches as one, and their rows within bounds.
+fn joined(schema: &SchemaRef, made: &[Made]) -> Result<(RecordBatch, Vec<u32>)> {
+    let rows = concat_batches(schema, made.iter().map(|m| &m.rows))?;
+    let mut within = Vec::with_capacity(rows.num_rows());
+    let mut base = 0;
+    for made in made {
+        within.extend(made.within.iter().map(|row| row + base));
+        base += made.rows.num_rows() as u32;
+    }
+    Ok((rows, within))
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use bytes::Bytes;
 use tress_configs::SignalPlan;
 use tress_configs::column::{ColumnType, Scalar};
 use tress_configs::plan::FieldPlan;
@@ -111,7 +110,7 @@ impl ColumnsDecoder {
             offset: Int64Array::new_null(rows),
             record_timestamp,
             broken,
-            payload: vec![Bytes::new(); rows],
+            payload: Vec::new(),
         })
     }
 }

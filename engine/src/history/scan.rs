@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -125,7 +124,7 @@ impl History {
                 arrow::array::BooleanArray::from_iter((0..batch.num_rows()).map(|row| Some(entity.is_at(batch.column(col::ENTITY), row))));
             *batch = arrow::compute::filter_record_batch(batch, &keep)?;
         }
-        crate::run::sort(concat_batches(&schema, &batches)?)
+        crate::run::sort_all(&schema, &batches)
     }
 
     fn reader(&self, file: &HistoryFile) -> Result<ObjectReader> {

@@ -1,6 +1,7 @@
 //! Finds, per key, the newest version that was known at a time.
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::datatypes::Int64Type;
 use arrow::row::{RowConverter, SortField};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,6 +14,8 @@ pub(super) struct VersionIndex {
     converter: RowConverter,
     /// Open addressing by the hash of the key: a group, or `EMPTY`. A power of two, at most half full.
     slots: Vec<u32>,
+    /// The same for a key that is one whole number, found without encoding it.
+    numbers: Option<Numbers>,
     /// Per group: where its key ends in `keys`, and where its versions end.
     ends: Vec<(usize, u32)>,
     keys: Vec<u8>,
@@ -21,6 +24,37 @@ pub(super) struct VersionIndex {
 }
 
 const EMPTY: u32 = u32::MAX;
+
+/// Open addressing over whole numbers: the number and its group, or `EMPTY`. A power of two, at most half full.
+#[derive(Debug)]
+struct Numbers {
+    slots: Vec<(i64, u32)>,
+    /// Of a 64-bit hash, down to a place.
+    shift: u32,
+}
+
+impl Numbers {
+    /// `keys`: of each group.
+    fn new(keys: &[i64]) -> Self {
+        let size = (keys.len() * 2).next_power_of_two().max(2);
+        let mut numbers = Self { slots: vec![(0, EMPTY); size], shift: 64 - size.trailing_zeros() };
+        for (group, key) in (0u32..).zip(keys) {
+            let slot = numbers.slot(*key);
+            numbers.slots[slot] = (*key, group);
+        }
+        numbers
+    }
+
+    /// The slot that holds this key, or the empty one where it belongs.
+    fn slot(&self, key: i64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = ((key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize & mask;
+        while self.slots[slot].1 != EMPTY && self.slots[slot].0 != key {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+}
 
 impl VersionIndex {
     /// Also gives the rows to keep, in the order of the index: rows without a key or a time are not among them, and neither are
@@ -65,8 +99,17 @@ impl VersionIndex {
                 *group = (bytes.len(), position as u32 + 1);
             }
         }
+        let starts = std::iter::once(0).chain(ends.iter().map(|(_, end)| *end)).take(ends.len());
+        let numbers = match keys {
+            [one] => one.as_primitive_opt::<Int64Type>().map(|values| {
+                let of_group = starts.filter_map(|start| order.get(start as usize)).map(|(row, _)| values.value(*row as usize));
+                Numbers::new(&of_group.collect::<Vec<_>>())
+            }),
+            _ => None,
+        };
         let mut index = Self {
             converter,
+            numbers,
             slots: vec![EMPTY; (ends.len() * 2).next_power_of_two()],
             ends,
             keys: bytes,
@@ -84,17 +127,27 @@ impl VersionIndex {
     /// # Errors
     /// When the keys are of other types than the table's.
     pub(super) fn find(&self, keys: &[ArrayRef], as_of: &[i64]) -> Result<UInt32Array> {
+        if let (Some(numbers), [one]) = (&self.numbers, keys)
+            && let Some(values) = one.as_primitive_opt::<Int64Type>()
+        {
+            let group = |row: usize| if values.is_null(row) { EMPTY } else { numbers.slots[numbers.slot(values.value(row))].1 };
+            return Ok(as_of.iter().enumerate().map(|(row, as_of)| self.known(group(row), *as_of)).collect());
+        }
         let encoded = self.converter.convert_columns(keys)?;
         let found = as_of.iter().enumerate().map(|(row, as_of)| {
             if keys.iter().any(|k| k.is_null(row)) {
                 return None;
             }
-            let group = self.slots[self.slot(encoded.row(row).as_ref())];
-            let versions = (group != EMPTY).then(|| self.versions(group as usize))?;
-            let known = self.valid_from.get(versions.clone())?.partition_point(|from| from <= as_of);
-            known.checked_sub(1).map(|newest| (versions.start + newest) as u32)
+            self.known(self.slots[self.slot(encoded.row(row).as_ref())], *as_of)
         });
         Ok(found.collect())
+    }
+
+    /// The newest version of a group that was known by then.
+    fn known(&self, group: u32, as_of: i64) -> Option<u32> {
+        let versions = (group != EMPTY).then(|| self.versions(group as usize))?;
+        let known = self.valid_from.get(versions.clone())?.partition_point(|from| *from <= as_of);
+        known.checked_sub(1).map(|newest| (versions.start + newest) as u32)
     }
 
     /// The slot that holds this key, or the empty one where it belongs.

@@ -29,6 +29,8 @@ pub(crate) struct Early {
     pub version: Int64Array,
     /// `None` = none is a tombstone.
     pub deleted: Option<BooleanArray>,
+    /// Which rows are rows at all; `None` = all. What the others hold means nothing.
+    pub kept: Option<Vec<bool>>,
 }
 
 /// What a batch of raw events became, and what did not become a row.
@@ -53,6 +55,7 @@ impl Early {
             available_at: nothing.clone(),
             version: nothing,
             deleted: None,
+            kept: None,
         }
     }
 }
@@ -63,6 +66,9 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::process`]; `Internal` when the executor makes more than one record of an event.
     pub(crate) fn early(&self, raw: &RawBatch, room: usize) -> Result<EarlyBatch> {
+        if self.passes_all {
+            return self.all_valid(raw, room);
+        }
         let prepared = self.prepare(raw)?;
         let dead = self.judged(raw, prepared.verdicts, &prepared.ours)?;
         let (events, records) = (prepared.events, prepared.records);
@@ -89,7 +95,7 @@ impl Pipeline {
             .then(|| BooleanArray::from_iter(record.iter().map(|r: &Option<u32>| Some(r.is_none()))));
         let rows = if whole {
             let Events { fields, event_time, available_at, version, .. } = events;
-            Early { fields, own: records.own, event_time, available_at, version, deleted }
+            Early { fields, own: records.own, event_time, available_at, version, deleted, kept: None }
         } else {
             let picked = |batch: &RecordBatch, at: &UInt32Array| arrow::compute::take_record_batch(batch, at);
             let times =
@@ -103,12 +109,25 @@ impl Pipeline {
                 available_at: times(&events.available_at)?,
                 version: times(&events.version)?,
                 deleted,
+                kept: None,
             }
         };
-        let limit = super::MAX_ROW_BYTES.saturating_sub(room + SYSTEM_BYTES);
-        let may_grow_too_large = [&rows.fields, &rows.own].into_iter().any(|batch| !size::rows_above(batch, limit / 2).is_empty());
         let not_ours = prepared.ours.len() - prepared.ours.count_set_bits();
-        Ok(EarlyBatch { rows, dead, not_ours, yielded_nothing, may_grow_too_large })
+        Ok(EarlyBatch { may_grow_too_large: may_grow_too_large(&rows, room), rows, dead, not_ours, yielded_nothing })
+    }
+
+    /// As [`Pipeline::early`], where every valid event yields the record of itself: nothing has to be copied.
+    fn all_valid(&self, raw: &RawBatch, room: usize) -> Result<EarlyBatch> {
+        let mut verdicts = raw.broken.clone();
+        let ours = self.ours(raw, &mut verdicts)?;
+        let (events, valid) = Events::judged(&self.layout, raw, &ours, &mut verdicts)?;
+        let dead = self.judged(raw, verdicts, &ours)?;
+        let kept = valid.contains(&false).then_some(valid);
+        let own = empty_rows(&RecordBatch::new_empty(self.layout.executor.clone()), events.len())?;
+        let Events { fields, event_time, available_at, version, .. } = events;
+        let rows = Early { fields, own, event_time, available_at, version, deleted: None, kept };
+        let not_ours = ours.len() - ours.count_set_bits();
+        Ok(EarlyBatch { may_grow_too_large: may_grow_too_large(&rows, room), rows, dead, not_ours, yielded_nothing: 0 })
     }
 
     /// The signal's columns with these indexes, enriched where they are of an enrichment.
@@ -178,7 +197,7 @@ impl Pipeline {
                     let keys = self.enrichers.get(*enrichment).map(Enricher::keys).unwrap_or_default();
                     keys.iter().for_each(|key| {
                         if let Place::Raw(at) = key {
-                            needed[*at] = true
+                            needed[*at] = true;
                         }
                     });
                 }
@@ -191,6 +210,17 @@ impl Pipeline {
         let columns = fields.columns().iter().zip(needed).map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         Ok(RecordBatch::try_new_with_options(self.layout.raw.clone(), columns, &options)?)
+    }
+
+    /// Those rows of the executor's records.
+    ///
+    /// # Errors
+    /// When a column cannot be taken.
+    pub(crate) fn taken_records(&self, own: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch> {
+        if own.num_columns() == 0 {
+            return empty_rows(own, rows.len());
+        }
+        Ok(arrow::compute::take_record_batch(own, rows)?)
     }
 
     /// Of the executor's records.
@@ -206,6 +236,11 @@ impl Pipeline {
 
 /// Room for the system columns of a row, as its size is judged.
 const SYSTEM_BYTES: usize = 256;
+
+fn may_grow_too_large(rows: &Early, room: usize) -> bool {
+    let limit = super::MAX_ROW_BYTES.saturating_sub(room + SYSTEM_BYTES);
+    [&rows.fields, &rows.own].into_iter().any(|batch| !size::rows_above(batch, limit / 2).is_empty())
+}
 
 fn nullable(own: &RecordBatch, record: Vec<Option<u32>>) -> Result<RecordBatch> {
     let at = UInt32Array::from(record);

@@ -26,6 +26,17 @@ pub(super) struct Events {
 impl Events {
     /// The valid ones of `ours`; the reason of every other one goes to `verdicts`, the first one that applies.
     pub(super) fn new(layout: &Layout, raw: &RawBatch, ours: &BooleanBuffer, verdicts: &mut [Option<Invalid>]) -> Result<Self> {
+        let (all, valid) = Self::judged(layout, raw, ours, verdicts)?;
+        all.filtered(&BooleanArray::from(valid))
+    }
+
+    /// All of `ours`, and which of them are valid; times are null where they cannot be known.
+    pub(super) fn judged(
+        layout: &Layout,
+        raw: &RawBatch,
+        ours: &BooleanBuffer,
+        verdicts: &mut [Option<Invalid>],
+    ) -> Result<(Self, Vec<bool>)> {
         let all = Self::selected(layout, raw, ours)?;
         let mut judge = Judge { verdicts, row: &all.row, valid: vec![true; all.row.len()] };
         judge.broken();
@@ -42,8 +53,8 @@ impl Events {
         judge.missing(all.available_at.nulls(), Reason::NoAvailableAt, available_at);
         judge.missing(all.version.nulls(), Reason::NoVersion, layout.version.as_ref().unwrap_or(&nowhere));
         judge.future(&all, layout);
-        let valid = BooleanArray::from(judge.valid);
-        all.filtered(&valid)
+        let valid = judge.valid;
+        Ok((all, valid))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -19,6 +19,7 @@ use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use tress_configs::SignalPlan;
 use tress_configs::definition::OnInvalid;
+use tress_configs::plan::ExecutorPlan;
 
 use self::assemble::{Assembly, Records};
 use self::enrich::Enricher;
@@ -43,6 +44,8 @@ pub struct Pipeline {
     executor: Arc<dyn Executor>,
     enrichers: Vec<Enricher>,
     layout: Layout,
+    /// No delete, no filter, nothing derived: every valid event is its record.
+    passes_all: bool,
 }
 
 /// What a batch of raw events became.
@@ -93,7 +96,9 @@ impl Pipeline {
         Events::new(&layout, &RawBatch::empty(&plan), &BooleanBuffer::new_unset(0), &mut [])?;
         let enrichers =
             plan.enrichments.iter().zip(lookups).map(|(e, lookup)| Enricher::new(e, lookup, &layout)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { plan, filter, delete, executor, enrichers, layout })
+        let passes_all =
+            delete.is_none() && matches!(&plan.executor, ExecutorPlan::Declarative { filter: None, derive } if derive.is_empty());
+        Ok(Self { plan, filter, delete, executor, enrichers, layout, passes_all })
     }
 
     #[must_use]

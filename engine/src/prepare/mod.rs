@@ -130,6 +130,10 @@ pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> 
 /// Everything that the plan needs of the outside world; all that is wrong at once.
 async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
     let mut wrong = Vec::new();
+    let connection = &plan.source.stream.connection;
+    if !Arc::ptr_eq(&platform.log(connection)?, platform.own_log()) {
+        wrong.push(format!("connection {connection}: changelogs are kept in another Kafka; a stream between two is not supported yet"));
+    }
     if let Err(e) = Decoder::new(plan) {
         wrong.push(e.to_string());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array};
 use arrow::datatypes::{DataType, Schema};
 
 use super::assemble::{Chosen, rows_of};
@@ -29,8 +29,15 @@ pub fn gather(feature: &Feature, sources: &[Source<'_>], chosen: &[Chosen], want
 }
 
 fn labels(feature: &Feature, chosen: &[Chosen]) -> ArrayRef {
-    let labels = chosen.iter().flat_map(|c| c.rows.clone().map(|_| feature.reads()[c.signal].label.as_str()));
-    Arc::new(StringArray::from_iter_values(labels))
+    let label = |c: &Chosen| feature.reads()[c.signal].label.as_str();
+    let (rows, bytes) = chosen.iter().fold((0, 0), |(rows, bytes), c| (rows + c.rows.len(), bytes + c.rows.len() * label(c).len()));
+    let mut labels = StringBuilder::with_capacity(rows, bytes);
+    for c in chosen {
+        for _ in c.rows.clone() {
+            labels.append_value(label(c));
+        }
+    }
+    Arc::new(labels.finish())
 }
 
 /// Where the chosen rows are, computed once for all columns.
@@ -81,11 +88,11 @@ impl<'s, 'a> Places<'s, 'a> {
             _ => {}
         }
         let everywhere = (0..self.sources.len()).all(|signal| of(signal).is_some());
-        let null = Values::Plain(new_null_array(data_type, usize::from(!everywhere)));
+        let null = (!everywhere).then(|| Values::Plain(new_null_array(data_type, 1)));
         let mut parts: Vec<&Values> = Vec::new();
         for (signal, source) in self.sources.iter().enumerate() {
             let column = of(signal);
-            parts.extend(source.parts.iter().map(|part| column.map_or(&null, |column| part.rows.signal(column))));
+            parts.extend(source.parts.iter().filter_map(|part| column.map_or(null.as_ref(), |column| Some(part.rows.signal(column)))));
         }
         if everywhere {
             return rows::gather(&parts, &self.rows);

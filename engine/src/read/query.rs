@@ -85,15 +85,19 @@ impl Query {
 pub(super) fn coverage(feature: &Feature, sources: &[Source<'_>], chosen: &[Chosen]) -> Vec<Coverage> {
     let mut counts = Vec::new();
     for (signal, plan) in feature.signals().iter().enumerate() {
-        for enrichment in 0..plan.enrichments.len() {
-            counts.push(Coverage { signal, enrichment, found: 0, events: 0 });
+        let first = counts.len();
+        counts.extend((0..plan.enrichments.len()).map(|enrichment| Coverage { signal, enrichment, found: 0, events: 0 }));
+        let counts = &mut counts[first..];
+        if counts.is_empty() {
+            continue;
         }
-    }
-    for c in chosen {
-        let rows = rows_of(sources, c);
-        for count in counts.iter_mut().filter(|count| count.signal == c.signal) {
-            count.events += c.rows.len();
-            count.found += c.rows.clone().filter(|row| rows.found(*row) & (1 << count.enrichment) != 0).count();
+        for c in chosen.iter().filter(|c| c.signal == signal) {
+            rows_of(sources, c).for_each_found(c.rows.clone(), |found, rows| {
+                for count in counts.iter_mut() {
+                    count.events += rows;
+                    count.found += if found & (1 << count.enrichment) == 0 { 0 } else { rows };
+                }
+            });
         }
     }
     counts

@@ -182,10 +182,11 @@ impl Columns {
         let flags = |of: fn(&Self, usize) -> bool| Flags::new(rows.iter().map(move |(part, row)| of(parts[*part], *row)));
         let signal = (0..first.signal.len()).map(|index| {
             let columns = parts.iter().map(|part| part.signal.get(index)).collect::<Option<Vec<_>>>();
-            let array = values::gather(&columns.ok_or_else(|| Error::internal("gather rows: of several signals"))?, rows)?;
+            let columns = columns.ok_or_else(|| Error::internal("gather rows: of several signals"))?;
             Ok(match form {
-                Form::Sliced => Values::Plain(array),
-                Form::Dense => Values::dense(array),
+                Form::Sliced => Values::Plain(values::gather(&columns, rows)?),
+                // What it was made from may be a part of something larger.
+                Form::Dense => Values::dense(values::copied(&columns, rows)?),
             })
         });
         Ok(Self {
@@ -230,7 +231,11 @@ impl Columns {
     #[must_use]
     #[inline]
     pub fn event_time(&self, row: usize) -> i64 {
-        self.event_time.get(row, || 0)
+        // Base's, which most reads look at row by row.
+        match &self.event_time {
+            Integers::Wide(times) => times[row],
+            other => other.get(row, || 0),
+        }
     }
 
     /// All of them, where they are held plain.
@@ -283,6 +288,15 @@ impl Columns {
     #[must_use]
     pub fn found(&self, row: usize) -> i32 {
         self.found.get(row, || 0) as i32
+    }
+
+    /// Calls `each` with the bits of `found` and how many of `rows` have them, until all rows are told.
+    pub(crate) fn for_each_found(&self, rows: Range<usize>, mut each: impl FnMut(i32, usize)) {
+        match &self.found {
+            Integers::Packed(packed) if packed.shape().bits == 0 => each(packed.get(0) as i32, rows.len()),
+            Integers::Packed(packed) => packed.range(rows).for_each(|found| each(found as i32, 1)),
+            _ => rows.for_each(|row| each(self.found(row), 1)),
+        }
     }
 
     /// Source partition; `None` from an external log.

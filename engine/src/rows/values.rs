@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
+    new_null_array,
+};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{interleave, take};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, ToByteSlice};
 
+use super::codes::codes;
 use super::packed::Packed;
 use crate::error::{Error, Result};
 
@@ -31,6 +35,8 @@ pub enum Values {
 
 /// A column with more different texts than this is held plain.
 const MOST_TEXTS: usize = 256;
+/// Numbers that take fewer bits than this are not worth a table of the different ones.
+const WIDE: usize = 24;
 
 impl Values {
     /// The smallest form of a column.
@@ -41,11 +47,11 @@ impl Values {
         }
         match array.data_type() {
             DataType::Utf8 => coded(array.as_string()).unwrap_or_else(|| shrunk(array)),
-            DataType::Int32 => narrow(&array, array.as_primitive::<Int32Type>().values(), 32).unwrap_or_else(|| shrunk(array)),
-            DataType::Int64 => narrow(&array, array.as_primitive::<Int64Type>().values(), 64).unwrap_or_else(|| shrunk(array)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                narrow(&array, array.as_primitive::<TimestampMicrosecondType>().values(), 64).unwrap_or_else(|| shrunk(array))
-            }
+            DataType::Int32 => numbers::<Int32Type>(array),
+            DataType::Int64 => numbers::<Int64Type>(array),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => numbers::<TimestampMicrosecondType>(array),
+            DataType::Float32 => repeated::<Float32Type>(&array, rows * 4).unwrap_or_else(|| shrunk(array)),
+            DataType::Float64 => repeated::<Float64Type>(&array, rows * 8).unwrap_or_else(|| shrunk(array)),
             _ => shrunk(array),
         }
     }
@@ -121,17 +127,25 @@ impl Values {
     }
 }
 
-/// The rows named by (part, row), of columns of one type.
+/// The rows named by (part, row), of columns of one type; shared with the column when they are all of it.
 ///
 /// # Errors
 /// As [`Values::slice`].
 pub fn gather(parts: &[&Values], rows: &[(usize, usize)]) -> Result<ArrayRef> {
-    if let ([Values::Plain(array)], Some(first)) = (parts, rows.first())
+    if let [Values::Plain(array)] = parts
         && rows.len() == array.len()
-        && rows.iter().enumerate().all(|(at, row)| row.1 == first.1 + at)
+        && rows.iter().enumerate().all(|(at, row)| row.1 == at)
     {
         return Ok(Arc::clone(array));
     }
+    copied(parts, rows)
+}
+
+/// As [`gather`], always in memory of its own.
+///
+/// # Errors
+/// As [`Values::slice`].
+pub fn copied(parts: &[&Values], rows: &[(usize, usize)]) -> Result<ArrayRef> {
     let plain = parts.iter().map(|part| if let Values::Plain(array) = part { Some(array.as_ref()) } else { None });
     if let Some(arrays) = plain.collect::<Option<Vec<&dyn Array>>>() {
         return Ok(interleave(&arrays, rows)?);
@@ -161,22 +175,50 @@ fn shrunk(mut array: ArrayRef) -> Values {
     Values::Plain(array)
 }
 
-/// `None` when the column would hardly be smaller.
-fn narrow<T: Copy + Into<i64>>(array: &ArrayRef, values: &[T], plain_bits: usize) -> Option<Values> {
+/// The smallest form of integers.
+fn numbers<T>(array: ArrayRef) -> Values
+where
+    T: ArrowPrimitiveType,
+    T::Native: Into<i64>,
+{
+    let column = array.as_primitive::<T>();
+    let rows = array.len();
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
     let packed = match &nulls {
-        None => Packed::new(values.iter().map(|v| (*v).into())),
+        None => Packed::new(column.values().iter().map(|v| (*v).into())),
         Some(nulls) => {
             // Where there is no value, any will do that needs no bits of its own.
-            let filler = nulls.valid_indices().next().and_then(|first| values.get(first)).map_or(0, |v| (*v).into());
-            Packed::new(values.iter().enumerate().map(|(row, v)| if nulls.is_valid(row) { (*v).into() } else { filler }))
+            let filler = nulls.valid_indices().next().map_or(0, |first| column.value(first).into());
+            Packed::new((0..rows).map(|row| if nulls.is_valid(row) { column.value(row).into() } else { filler }))
         }
     };
-    (packed.bytes() * 8 < values.len() * plain_bits * 7 / 8).then(|| Values::Integers {
-        data_type: array.data_type().clone(),
-        packed,
-        nulls: nulls.map(own),
-    })
+    let bytes = packed.bytes() + nulls.as_ref().map_or(0, |_| rows / 8);
+    if packed.bytes() * 8 > rows * WIDE
+        && let Some(coded) = repeated::<T>(&array, bytes)
+    {
+        return coded;
+    }
+    if bytes < size_of_val(column.values().as_ref()) / 8 * 7 {
+        return Values::Integers { data_type: array.data_type().clone(), packed, nulls: nulls.map(own) };
+    }
+    shrunk(array)
+}
+
+/// Codes of the different numbers; `None` when they would take hardly less than `rival` bytes.
+fn repeated<T: ArrowPrimitiveType>(array: &ArrayRef, rival: usize) -> Option<Values> {
+    let column = array.as_primitive::<T>();
+    let found = codes(column.len(), |row| {
+        column.is_valid(row).then(|| {
+            let mut bits = [0; 8];
+            let value = column.value(row);
+            let bytes = value.to_byte_slice();
+            bits[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(bits)
+        })
+    })?;
+    let codes = Packed::new(found.codes.into_iter());
+    let distinct = take(array, &UInt32Array::from(found.firsts), None).ok()?;
+    (codes.bytes() + distinct.get_buffer_memory_size() < rival / 8 * 7).then_some(Values::Coded { codes, distinct })
 }
 
 /// Bits of one's own, without those of the array they were cut from.
@@ -206,7 +248,7 @@ fn coded(texts: &StringArray) -> Option<Values> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Float32Array;
+    use arrow::array::{Float32Array, Float64Array};
 
     use super::*;
 
@@ -220,6 +262,10 @@ mod tests {
             Arc::new(StringArray::from_iter((0..100).map(|i| ["view", "cart", "buy"].get(i % 4)))),
             Arc::new(StringArray::from_iter_values((0..100).map(|i| i.to_string()))),
             Arc::new(Float32Array::from_iter((0..100).map(|i| (i % 3 == 0).then_some(i as f32)))),
+            Arc::new(Int64Array::from_iter(
+                (0..100).map(|i| (i % 9 != 0).then_some((i % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))),
+            )),
+            Arc::new(Float64Array::from_iter_values((0..100).map(|i| [0.0, -0.0, f64::NAN, 0.5][i % 4]))),
             new_null_array(&DataType::Float32, 100),
         ]
     }
@@ -229,7 +275,7 @@ mod tests {
         for array in columns() {
             let values = Values::dense(Arc::clone(&array));
             assert!(values.fits() && values.len() == 100);
-            assert_eq!(&values.slice(0..100).unwrap(), &array);
+            assert_eq!(values.slice(0..100).unwrap().to_data(), array.to_data());
             assert_eq!(&values.slice(31..77).unwrap(), &array.slice(31, 46));
             // A slice of a column is packed as if it stood alone.
             assert_eq!(&Values::dense(array.slice(13, 50)).slice(3..9).unwrap(), &array.slice(16, 6));
@@ -251,6 +297,6 @@ mod tests {
                 Values::Coded { .. } => "coded",
             })
             .collect();
-        assert_eq!(forms, ["integers", "integers", "plain", "integers", "coded", "plain", "plain", "coded"]);
+        assert_eq!(forms, ["integers", "integers", "plain", "integers", "coded", "plain", "plain", "coded", "coded", "coded"]);
     }
 }

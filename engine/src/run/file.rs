@@ -31,6 +31,7 @@ use crate::rows::{Columns, Form, Rows};
 
 /// `TRESSRN` and the version of this format.
 const MAGIC: [u8; 8] = *b"TRESSRN\x02";
+const LENGTHS: Range<usize> = 8..24;
 const CHECKSUM: Range<usize> = 24..32;
 const HEADER: usize = 64;
 
@@ -39,16 +40,14 @@ const HEADER: usize = 64;
 /// # Errors
 /// `Internal` when a column cannot be written as IPC.
 pub fn encode(run: &Run) -> Result<Bytes> {
-    let table = ipc(&stored::to_table(run)?)?;
-    let schema = ipc(&RecordBatch::new_empty(Arc::clone(run.rows.schema())))?;
-    let mut out = Vec::with_capacity(HEADER + table.len() + schema.len() + 64);
+    let mut out = Vec::with_capacity(run.bytes() + run.bytes() / 16 + 64 * 1024);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&(table.len() as u64).to_le_bytes());
-    out.extend_from_slice(&(schema.len() as u64).to_le_bytes());
     out.resize(HEADER, 0);
-    out.extend_from_slice(&table);
+    let columns = write_ipc(&stored::to_table(run)?, &mut out)?;
     out.resize(out.len().next_multiple_of(64), 0);
-    out.extend_from_slice(&schema);
+    let schema = write_ipc(&RecordBatch::new_empty(Arc::clone(run.rows.schema())), &mut out)?;
+    out[LENGTHS.start..LENGTHS.start + 8].copy_from_slice(&(columns as u64).to_le_bytes());
+    out[LENGTHS.start + 8..LENGTHS.end].copy_from_slice(&(schema as u64).to_le_bytes());
     let checksum = checksum(&out);
     out[CHECKSUM].copy_from_slice(&checksum);
     Ok(Bytes::from(out))
@@ -71,7 +70,7 @@ pub fn read(bytes: Bytes) -> Result<Run> {
         word.copy_from_slice(&header[at..at + 8]);
         usize::try_from(u64::from_le_bytes(word)).unwrap_or(usize::MAX)
     };
-    let (first, second) = (length(8), length(16));
+    let (first, second) = (length(LENGTHS.start), length(LENGTHS.start + 8));
     let second_at = HEADER.checked_add(first).map(|end| end.next_multiple_of(64)).unwrap_or(usize::MAX);
     if second_at.checked_add(second) != Some(bytes.len()) {
         return Err(Error::corrupt("read run: the file is not as long as its header says; it was cut or damaged"));
@@ -137,15 +136,15 @@ fn map(file: &File) -> Result<memmap2::Mmap> {
     Ok(unsafe { memmap2::Mmap::map(file)? })
 }
 
-fn ipc(batch: &RecordBatch) -> Result<Vec<u8>> {
-    let mut writer = FileWriter::try_new_with_options(
-        Vec::new(),
-        &batch.schema(),
-        IpcWriteOptions::try_new(64, false, arrow::ipc::MetadataVersion::V5)?,
-    )?;
+/// Appends a batch as an IPC file; returns its length.
+fn write_ipc(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<usize> {
+    let from = out.len();
+    let options = IpcWriteOptions::try_new(64, false, arrow::ipc::MetadataVersion::V5)?;
+    let mut writer = FileWriter::try_new_with_options(&mut *out, &batch.schema(), options)?;
     writer.write(batch)?;
     writer.finish()?;
-    Ok(writer.into_inner()?)
+    drop(writer);
+    Ok(out.len() - from)
 }
 
 /// Decodes the one batch of an IPC file without copying.

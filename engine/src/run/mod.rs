@@ -24,7 +24,7 @@ pub use build::Floors;
 pub(crate) use build::entities;
 pub use file::{encode, open, read};
 pub use merge::merge;
-pub use order::sort;
+pub use order::{sort, sort_all};
 
 use crate::entity::Entity;
 use crate::error::Result;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use parking_lot::Mutex;
 
 use super::hot::{Appended, Hot, MAX_ROWS};
@@ -173,10 +172,10 @@ impl Shard {
         if set.hot.is_empty() {
             return Ok(());
         }
-        let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
+        let batches: Vec<RecordBatch> = set.hot.batches().map(|rows| rows.batch().clone()).collect();
         let Some(first) = batches.first() else { return Ok(()) };
         faults::point(Point::TailFreeze)?;
-        let mut run = Run::dense(concat_batches(&first.schema(), batches)?)?;
+        let mut run = Run::dense(run::sort_all(&first.schema(), &batches)?)?;
         // What is read again after a restart may be in base already.
         if (0..run.rows().len()).any(|row| set.sealed.covers(run.rows(), row)) {
             run = run::merge(&[&run], |rows, row| !set.sealed.covers(rows, row))?;

@@ -17,8 +17,8 @@ pub fn log() -> KafkaLog {
     KafkaLog::open(connection()).expect("a log opens without talking to anybody")
 }
 
-/// A name that no other test has.
+/// A name that no other test has, in whatever process it runs.
 pub fn name(of: &str) -> String {
     static USED: AtomicU32 = AtomicU32::new(0);
-    format!("{of}.{}", USED.fetch_add(1, Ordering::Relaxed))
+    format!("{of}.{}.{}", std::process::id(), USED.fetch_add(1, Ordering::Relaxed))
 }

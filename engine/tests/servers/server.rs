@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 pub struct Server {
     script: PathBuf,
     folder: PathBuf,
+    /// The process with which it ends.
+    lives: u32,
     address: HashMap<String, String>,
     environment: Vec<(&'static str, &'static str)>,
 }
@@ -18,13 +20,20 @@ impl Server {
     /// The one Kafka that these tests share.
     pub fn kafka() -> &'static Self {
         static KAFKA: OnceLock<Server> = OnceLock::new();
-        KAFKA.get_or_init(|| Self::start("kafka"))
+        KAFKA.get_or_init(|| Self::shared("kafka"))
     }
 
     /// The one S3 server that these tests share.
     pub fn s3() -> &'static Self {
         static S3: OnceLock<Server> = OnceLock::new();
-        S3.get_or_init(|| Self::start("s3"))
+        S3.get_or_init(|| Self::shared("s3"))
+    }
+
+    /// Nextest runs each test in a process of its own: those of one run share a folder, and the server ends with the run.
+    fn shared(name: &str) -> Self {
+        let Ok(run) = std::env::var("NEXTEST_RUN_ID") else { return Self::start(name) };
+        let folder = std::env::temp_dir().join(format!("tress-{name}-{run}"));
+        Self::started(name, folder, std::os::unix::process::parent_id(), Vec::new())
     }
 
     /// A server of the test's own: it may be killed.
@@ -34,17 +43,21 @@ impl Server {
 
     /// The same, with what its script takes from the environment.
     pub fn start_with(name: &str, environment: Vec<(&'static str, &'static str)>) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/servers").join(name);
-        // The script removes it when this process has ended.
         let folder = tempfile::Builder::new().prefix(&format!("tress-{name}-")).tempdir().expect("a folder").keep();
-        let mut server = Self { script, folder, address: HashMap::new(), environment };
+        Self::started(name, folder, std::process::id(), environment)
+    }
+
+    /// The script ends the server and removes the folder when the process `lives` has ended.
+    fn started(name: &str, folder: PathBuf, lives: u32, environment: Vec<(&'static str, &'static str)>) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/servers").join(name);
+        let mut server = Self { script, folder, lives, address: HashMap::new(), environment };
         server.start_again();
         server
     }
 
     /// Starts it where it was, with the data that it had.
     pub fn start_again(&mut self) {
-        let said = self.run(&["start"], &["--while", &std::process::id().to_string()]);
+        let said = self.run(&["start"], &["--while", &self.lives.to_string()]);
         self.address = said.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     }
 

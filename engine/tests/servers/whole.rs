@@ -184,3 +184,18 @@ async fn a_connection_that_leads_to_another_cluster_is_refused_not_read_as_empty
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("connection main") && error.to_string().contains("point it back"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_between_two_kafkas_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = mount(folder.path(), &name("two"));
+    let other = format!("connections:\n  other: {{kafka: {{bootstrap: [\"{}\"]}}}}\n", Server::kafka().tell("bootstrap"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("connections:\n", &other).replace("changelog: main", "changelog: other")).unwrap();
+    let (platform, _) = Platform::open(&path, Arc::new(SystemClock)).unwrap();
+    let topic = name("between");
+    let error = prepare::signal(&platform, &plan(&topic), "two-1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("connection main"), "{error}");
+    assert_eq!(platform.log("main").unwrap().id(&topic).await.unwrap_err().kind(), ErrorKind::NotFound, "nothing was made");
+}
