@@ -3,6 +3,7 @@
 mod codes;
 mod columns;
 mod packed;
+pub(crate) mod size;
 mod values;
 
 use std::sync::Arc;

@@ -22,11 +22,11 @@ pub fn orphans(tree: &Tree) -> Vec<Finding> {
     tree.rust().filter(|(path, _)| !used.contains_key(*path)).map(|(path, _)| Finding::new(path, 0, "no `mod` line names it")).collect()
 }
 
-/// Files with too many lines that are not tests.
+/// Files with too many lines; tests and blank lines do not count.
 pub fn size(tree: &Tree) -> Vec<Finding> {
     production(tree)
         .into_iter()
-        .map(|(path, text)| (path, text.lines().count()))
+        .map(|(path, text)| (path, text.lines().filter(|line| !line.trim().is_empty()).count()))
         .filter(|(_, lines)| *lines > LONGEST)
         .map(|(path, lines)| {
             Finding::new(path, LONGEST, format!("{lines} lines without tests, and {LONGEST} are the most: split it by idea"))
@@ -131,7 +131,7 @@ fn a_file_that_no_mod_names_is_an_orphan() {
 #[test]
 fn only_production_lines_count() {
     let (long, short) = ("x\n".repeat(LONGEST + 1), "x\n".repeat(LONGEST));
-    let with_tests = format!("{short}#[cfg(test)]\nmod tests {{\n{long}}}\n");
+    let with_tests = format!("{short}\n\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
     let tree = Tree::of(&[
         ("engine/Cargo.toml", ""),
         ("engine/src/lib.rs", "mod long;\nmod short;\n#[cfg(test)]\nmod tests;\n"),

@@ -86,7 +86,7 @@ impl Lookup for TableLookup {
     }
 
     fn widest_row(&self) -> Option<usize> {
-        Some(crate::pipeline::widest_row(&self.columns))
+        Some(crate::rows::size::widest_row(&self.columns))
     }
 }
 

@@ -6,14 +6,15 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchO
 use arrow::compute::take;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::Pipeline;
 use super::assemble::{Records, gather};
 use super::enrich::Enricher;
 use super::events::Events;
 use super::layout::Place;
-use super::{Pipeline, size};
 use crate::error::{Error, Result};
 use crate::identity;
 use crate::raw::{DeadLetter, RawBatch};
+use crate::rows::size;
 
 /// Raw events that are ours, valid and executed, a row each; those that yield nothing only where they are kept as tombstones.
 #[derive(Debug, Clone)]

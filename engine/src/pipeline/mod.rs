@@ -12,7 +12,6 @@ pub(crate) mod early;
 mod enrich;
 mod events;
 mod layout;
-mod size;
 
 use std::sync::Arc;
 
@@ -31,8 +30,7 @@ use crate::executor::expression::Expression;
 use crate::executor::{self, Executor};
 use crate::lookup::Lookup;
 use crate::raw::{DeadLetter, Invalid, RawBatch, Reason};
-
-pub(crate) use self::size::widest_row;
+use crate::rows::size;
 
 /// The most bytes that a row may have, as [`size`] estimates them: a changelog record holds at least one.
 pub const MAX_ROW_BYTES: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
 /// The rows with more than `limit` bytes, ascending.
-pub(super) fn rows_above(batch: &RecordBatch, limit: usize) -> Vec<usize> {
+pub(crate) fn rows_above(batch: &RecordBatch, limit: usize) -> Vec<usize> {
     let fixed: usize = batch.columns().iter().map(fixed_width).sum();
     let variable: Vec<&ArrayRef> = batch.columns().iter().filter(|c| is_variable(c.data_type())).collect();
     // Not even all rows together reach the limit: the common case of small batches, at no cost per row.
