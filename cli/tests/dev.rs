@@ -189,6 +189,49 @@ fn backfill_and_dataset_go_through_the_running_server() {
 }
 
 #[test]
+fn a_backfill_that_cannot_be_finished_is_given_up_and_the_next_goes_on_from_where_history_ends() {
+    let dir = folder();
+    let dir = dir.path();
+    // What batch refuses, the stream takes: the definition tolerates no record that cannot be used.
+    fs::write(dir.join("defs/view.yaml"), SIGNAL.replace("    executor:", "    onInvalid: Fail\n    executor:")).expect("written");
+    append(&dir.join("views.jsonl"), &(0..10).map(|i| event("u1", i)).collect::<String>());
+    let dev = Dev::start(dir, &["--input", "views=views.jsonl"]);
+    dev.until("all are read", || (items(dir, "u1").len() == 10).then_some(()));
+    let nothing = run(dir, &["backfill", "view", "--abandon", "--dir", "defs"]);
+    assert_eq!(nothing.code, Some(1), "{}", nothing.out);
+    assert!(nothing.err.contains("abandon the backfill of default/view: none is planned and unfinished"), "{}", nothing.err);
+
+    append(&dir.join("views.jsonl"), "{\"item\": 7, \"ts\": 1700000007}\n");
+    dev.until("the bad record is in the topic", || (records(dir) == 11).then_some(()));
+    for _ in 0..2 {
+        let refused = run(dir, &["backfill", "view", "--dir", "defs"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.out);
+        assert!(refused.err.contains("onInvalid: Fail"), "{}", refused.err);
+        assert!(
+            refused.err.contains("backfill 1 is unfinished") && refused.err.contains("tress backfill default/view --abandon"),
+            "{}",
+            refused.err
+        );
+    }
+    let both = run(dir, &["backfill", "view", "--abandon", "--restate", "--dir", "defs"]);
+    assert_eq!(both.code, Some(2), "{}", both.out);
+    let said = succeed(dir, &["backfill", "view", "--abandon", "--dir", "defs"]);
+    assert!(said.starts_with("backfill 1 of default/view is given up: planned at "), "{said}");
+    assert!(
+        said.ends_with(
+            "0 of 1 tasks done, nothing of it in history\nwhat it was to fold is folded by the next one: tress backfill default/view\n"
+        ),
+        "{said}"
+    );
+    assert_eq!(run(dir, &["backfill", "view", "--abandon", "--dir", "defs"]).code, Some(1), "once");
+    let next = run(dir, &["backfill", "view", "--dir", "defs"]);
+    assert!(next.err.contains("backfill 2 is unfinished"), "{}", next.err);
+    drop(dev);
+    let abandoned = json(dir, &["backfill", "view", "--abandon", "--dir", "defs", "-o", "json"]);
+    assert_eq!((&abandoned["number"], &abandoned["restate"]), (&2.into(), &false.into()), "also without a server");
+}
+
+#[test]
 fn the_admin_address_wants_the_token() {
     let dir = folder();
     let dir = dir.path();

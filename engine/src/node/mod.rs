@@ -25,6 +25,7 @@ use tress_configs::name::QualifiedName;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use fold::Abandoned;
 pub use signal::RunningSignal;
 
 use self::reconcile::Running;
@@ -275,6 +276,24 @@ impl Node {
         let demands = fold::demands(&signal, running.features.values().map(|f| &f.plan));
         fold::extend_base(&self.inner.platform, &signal, demands).await?;
         Ok(folded)
+    }
+
+    /// Whether a backfill of this signal was planned and is not sealed: the next one finishes it first.
+    ///
+    /// # Errors
+    /// `NotFound` for a signal that does not run; when the lake does not answer.
+    pub async fn unfinished_backfill(&self, signal: &QualifiedName) -> Result<Option<u64>> {
+        let signal = self.inner.running.lock().await.signal(signal)?;
+        Ok(fold::unfinished(&signal).await?.map(|plan| plan.backfill))
+    }
+
+    /// Gives up the backfill of a signal that was planned and is not sealed, where it cannot be finished.
+    ///
+    /// # Errors
+    /// `NotFound` for a signal that does not run, or of which no backfill is unfinished; `Conflict` while one runs.
+    pub async fn abandon(&self, signal: &QualifiedName) -> Result<Abandoned> {
+        let signal = self.inner.running.lock().await.signal(signal)?;
+        fold::abandon(&self.inner.platform, &signal).await
     }
 
     /// Reads one entity of a feature as it is live.
