@@ -206,7 +206,7 @@ fn a_backfill_that_cannot_be_finished_is_given_up_and_the_next_goes_on_from_wher
     for _ in 0..2 {
         let refused = run(dir, &["backfill", "view", "--dir", "defs"]);
         assert_eq!(refused.code, Some(2), "{}", refused.out);
-        assert!(refused.err.contains("onInvalid: Fail"), "{}", refused.err);
+        assert!(refused.err.contains("let onInvalid be DeadLetter"), "{}", refused.err);
         assert!(
             refused.err.contains("backfill 1 is unfinished") && refused.err.contains("tress backfill default/view --abandon"),
             "{}",

@@ -92,10 +92,13 @@ async fn told_of_unfinished(node: &Node, signal: &QualifiedName, error: Error) -
         return error;
     }
     match node.unfinished_backfill(signal).await {
-        Ok(Some(number)) => error.while_doing(format!(
-            "backfill {number} is unfinished, and the next backfill tries it again; if it cannot be mended, give it up with \
-             `tress backfill {signal} --abandon`"
-        )),
+        Ok(Some(number)) => Error::new(
+            error.kind(),
+            format!(
+                "{error}\nbackfill {number} is unfinished, and the next backfill tries it again; if what stops it cannot be mended, \
+                 give it up: tress backfill {signal} --abandon"
+            ),
+        ),
         // The first error is the one that matters.
         Ok(None) | Err(_) => error,
     }

@@ -10,6 +10,7 @@ mod metered;
 mod reconcile;
 mod signal;
 mod state;
+mod supervise;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use fold::Abandoned;
 pub use signal::RunningSignal;
+pub use supervise::{Now, Role, Trouble};
 
 use self::reconcile::Running;
 use self::state::State;
@@ -342,11 +344,13 @@ impl Node {
             server.await.map_err(|e| Error::internal("stop serving").with_source(e))??;
         }
         let mut running = self.inner.running.lock().await;
+        let mut outcome = Ok(());
         while let Some((_, signal)) = running.signals.pop_first() {
-            signal.stop().await;
+            // One that cannot write keeps no other from stopping in good order.
+            outcome = outcome.and(signal.stop().await);
         }
         running.features.clear();
-        Ok(())
+        outcome
     }
 }
 

@@ -254,7 +254,9 @@ impl Inner {
         let gone: Vec<String> = running.signals.keys().filter(|uid| !wanted.contains(*uid)).cloned().collect();
         for uid in gone {
             if let Some(signal) = running.signals.remove(&uid) {
-                signal.stop().await;
+                if let Err(error) = signal.stop().await {
+                    tracing::warn!(uid, %error, "the last writes of a signal that is retired failed; it goes on from there should it come back");
+                }
             }
             running.state.signals.remove(&uid);
         }

@@ -208,7 +208,8 @@ impl Stream {
         tasks.spawn(publish::run(Arc::clone(shared), units, stop.clone()));
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {
-            let ended = ended.map_err(|e| Error::internal("a task of the stream ended").with_source(e)).flatten();
+            let ended = ended
+                .unwrap_or_else(|_| Err(Error::internal("a task of the stream panicked: a mistake of this program, please report it")));
             if let (Err(e), Ok(())) = (ended, &outcome) {
                 // The first to fail says why; the others end in good order.
                 outcome = Err(e);
