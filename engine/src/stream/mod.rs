@@ -59,8 +59,10 @@ pub struct Share {
 /// How a stream batches and waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Between heartbeats, commits and looks for new partitions.
+    /// Between commits, looks for new partitions, and heartbeats that say that more was published.
     pub heartbeat: Duration,
+    /// Between heartbeats that say no more than that nothing came.
+    pub quiet: Duration,
     /// How long rows wait for company while the source is idle …
     pub idle: Duration,
     /// … and at most.
@@ -111,6 +113,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(1),
+            quiet: Duration::from_secs(1),
             idle: Duration::from_millis(5),
             linger: Duration::from_millis(25),
             poll: Duration::from_millis(250),
