@@ -155,6 +155,8 @@ fn csv_is_typed_by_the_signal_and_what_cannot_be_used_is_listed_and_replayed() {
 fn backfill_and_dataset_go_through_the_running_server() {
     let dir = folder();
     let dir = dir.path();
+    // What retention may have dropped is told, however long it is kept.
+    fs::write(dir.join("defs/view.yaml"), SIGNAL.replace("    executor:", "    retention: 3650d\n    executor:")).expect("written");
     append(&dir.join("views.jsonl"), &(0..50).map(|i| event(&format!("u{}", i % 5), i)).collect::<String>());
     let dev = Dev::start(dir, &["--input", "views=views.jsonl"]);
     dev.until("all are read", || (items(dir, "u0").len() == 10).then_some(()));
@@ -171,7 +173,14 @@ fn backfill_and_dataset_go_through_the_running_server() {
     let labels = ["dataset", "--feature", "recent", "--labels", "labels.csv", "--entity-column", "user", "--time-column", "at"];
     let more = ["--time-unit", "seconds", "--out", "out", "--dir", "defs", "-o", "json"];
     let written = json(dir, &[&labels[..], &more[..]].concat());
-    assert_eq!(written["labels"], 2);
+    // One label lies in a time that has not come: history cannot cover it.
+    assert_eq!(
+        (&written["labels"], &written["manifest"]["incomplete"], &written["manifest"]["truncated"]),
+        (&2.into(), &1.into(), &2.into())
+    );
+    let again = succeed(dir, &[&labels[..], &["--time-unit", "seconds", "--out", "out", "--dir", "defs"]].concat());
+    assert!(again.contains("1 of them are later than what history covers"), "{again}");
+    assert!(again.contains("2 of them reach into what retention has dropped"), "a run that goes on knows it, too: {again}");
     assert!(dir.join("out/manifest.json").is_file());
 
     let status = succeed(dir, &["status", "--dir", "defs"]);

@@ -73,10 +73,28 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     let written = done?;
     output::value(arguments.output, &written, || {
         format!(
-            "{} labels with their sequences in {}\n",
+            "{} labels with their sequences in {}\n{}",
             crate::render::rows::grouped(written["labels"].as_u64().unwrap_or(0)),
-            written["out"].as_str().unwrap_or_default()
+            written["out"].as_str().unwrap_or_default(),
+            missing(&written["manifest"])
         )
     })?;
     Ok(Outcome::Done)
+}
+
+/// What may be missing from the sequences, and what to do.
+fn missing(manifest: &serde_json::Value) -> String {
+    let count = |key: &str| manifest[key].as_u64().filter(|n| *n > 0).map(crate::render::rows::grouped);
+    let mut text = String::new();
+    if let Some(incomplete) = count("incomplete") {
+        text.push_str(&format!(
+            "{incomplete} of them are later than what history covers: events may be missing. Fold with `tress backfill`, then make the dataset anew\n"
+        ));
+    }
+    if let Some(truncated) = count("truncated") {
+        text.push_str(&format!(
+            "{truncated} of them reach into what retention has dropped: their sequences may be shorter than what readers had\n"
+        ));
+    }
+    text
 }
