@@ -7,7 +7,7 @@ use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use tress_configs::definition::{Bucket, OnInvalid};
@@ -18,6 +18,7 @@ use crate::error::{Context, Error, Result};
 use crate::faults;
 use crate::history::agreement::{self, Put};
 use crate::history::{History, NewFile, aside, bucket, encode};
+use crate::lake::with_the_next_agreement;
 use crate::layout;
 use crate::pipeline::Pipeline;
 use crate::raw::Reason;
@@ -183,7 +184,12 @@ impl Work {
             let name = bucket::name_of(start, size);
             let path = layout::history_file(&name, self.plan.backfill, index);
             faults::point(faults::Point::TaskFile)?;
-            store.put(&Path::from(path.clone()), bytes.into()).await.map_err(Error::from).context(|| format!("write {path}"))?;
+            // There may be one for each of many buckets; the manifest that names them comes after all.
+            store
+                .put_opts(&Path::from(path.clone()), bytes.into(), with_the_next_agreement())
+                .await
+                .map_err(Error::from)
+                .context(|| format!("write {path}"))?;
             files.push(NewFile { path, bucket: name, stats });
         }
         Ok(files)

@@ -59,9 +59,6 @@ pub async fn take(store: &SignalStore) -> Result<Vec<Position>> {
         }
         snapshot.shards.push(OfShard { position: frozen.position, runs });
     }
-    // The changelog is trimmed behind a snapshot: from then on it is the only place of its rows.
-    let runs = snapshot.shards.iter().flat_map(|shard| &shard.runs).map(|name| folder.clone().join(name.as_str())).collect();
-    store.history().lake().persist(runs).await?;
     faults::point(faults::Point::TailSnapshot)?;
     let json = serde_json::to_vec(&snapshot).map_err(|e| Error::internal("write tail snapshot").with_source(e))?;
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -71,6 +68,7 @@ pub async fn take(store: &SignalStore) -> Result<Vec<Position>> {
     store.history().lake().persist(vec![folder.clone().join(manifest_name(number))]).await?;
     for name in before {
         if let Err(error) = lake.delete(&folder.clone().join(name.as_str())).await {
+            run.keep_as(name.clone());
             tracing::warn!(uid = store.uid(), %error, "a file of an older tail snapshot could not be deleted");
         }
     }
