@@ -33,7 +33,7 @@ const SNAPSHOT: Duration = Duration::from_secs(120);
 
 /// How often tables of enrichments are looked at for newer versions.
 const TABLES: Duration = Duration::from_secs(10);
-/// How often the stream says how far it is: also what a reader waits for at most to see how fresh it is.
+/// How soon the stream says that more was published: also what a reader waits for at most to see that it is there.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// A signal revision that runs.
@@ -69,11 +69,13 @@ impl RunningSignal {
             _ => plan,
         };
         let history = History::new(platform.lake().clone(), &uid, Arc::clone(&plan));
-        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(scratch.join("spill").join(&uid)) };
+        let spill_to = scratch.join("spill").join(&uid);
+        tail::clear(&spill_to)?;
+        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(spill_to) };
         let store = Arc::new(SignalStore::new(history, &settings));
         store::restore(&store).await?;
         let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(&uid))));
-        bases.refresh().await?;
+        bases.begin().await?;
 
         let metrics = platform.metrics().signal(&plan.name);
         let (shutdown, health) = (CancellationToken::new(), Arc::<Health>::default());
@@ -252,7 +254,7 @@ async fn upkeep(store: Arc<SignalStore>, log: Arc<dyn Log>, shutdown: Cancellati
 }
 
 fn tidy(store: &SignalStore) -> Result<()> {
-    tokio::task::block_in_place(|| store.shards().iter().try_for_each(tail::Shard::maintain))
+    tokio::task::block_in_place(|| store.tidy())
 }
 
 /// Keeps the tail in the lake; then nobody needs the changelog before it.

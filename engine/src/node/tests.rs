@@ -202,6 +202,9 @@ async fn works_on_though_a_task_panics() {
     expected.insert(0, 1000);
     node.settle().await.unwrap();
     assert_eq!(items(&node, "u1").await, expected, "nothing is lost and nothing is there twice");
+    while signal.troubles().iter().any(|t| t.now != Now::Runs) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     let [trouble] = &signal.troubles()[..] else { panic!("{:?}", signal.troubles()) };
     assert!(trouble.times == 1 && trouble.reason.contains("panicked"), "{trouble:?}");
     assert_eq!((trouble.now, signal.failure(), signal.waiting()), (Now::Runs, None, None));

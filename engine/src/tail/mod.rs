@@ -14,6 +14,7 @@ mod spill;
 
 pub use read_set::{Held, ReadSet, Sealed};
 pub use shard::{Frozen, Settings, Shard};
+pub use spill::{TailRun, clear};
 
 #[cfg(test)]
 mod tests;
