@@ -6,6 +6,7 @@ mod answers;
 mod data;
 mod dataset;
 mod encode;
+mod everyone;
 mod fold;
 mod load;
 mod meter;
@@ -48,6 +49,8 @@ enum Command {
     Load(load::Load),
     /// A training set.
     Dataset(dataset::Training),
+    /// Every entity's sequence, from raw Parquet to Parquet.
+    Everyone(everyone::Everyone),
 }
 
 /// Where the raw log and the item table are, and where the engine keeps its lake.
@@ -83,6 +86,7 @@ fn main() -> anyhow::Result<()> {
             Command::Check(command) => command.run().await,
             Command::Load(command) => command.run().await,
             Command::Dataset(command) => command.run().await,
+            Command::Everyone(command) => command.run().await,
         }
     });
     runtime.shutdown_background();

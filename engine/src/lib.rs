@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod backfill;
 pub mod base;
+pub mod batch;
 pub mod changelog;
 pub mod clock;
 pub mod dataset;

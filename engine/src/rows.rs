@@ -1,12 +1,22 @@
 //! Enriched events: the columns that every row carries, before the signal's own, and typed access to them.
 
+mod columns;
+mod packed;
+mod values;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use tress_configs::SignalPlan;
 use tress_configs::column::{ColumnType, Scalar};
+
+pub use columns::{Columns, Form};
+pub(crate) use columns::{Flags, Integers, timestamps};
+pub(crate) use packed::{Packed, Shape};
+pub use values::Values;
+pub(crate) use values::gather;
 
 use crate::error::{Error, Result};
 
@@ -56,6 +66,7 @@ pub fn row_schema(plan: &SignalPlan) -> SchemaRef {
 #[derive(Debug, Clone)]
 pub struct Rows {
     batch: RecordBatch,
+    columns: Columns,
     /// See [`Rows::entity_hash`] and its siblings for what each holds.
     entity_hash: ScalarBuffer<i64>,
     event_time: ScalarBuffer<i64>,
@@ -102,6 +113,7 @@ impl Rows {
             partition: column(&batch, col::PARTITION)?.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong(col::PARTITION))?.clone(),
             offset: column(&batch, col::OFFSET)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(col::OFFSET))?.clone(),
             backfill: int32(col::BACKFILL)?,
+            columns: Columns::of_batch(&batch)?,
             batch,
         })
     }
@@ -109,6 +121,12 @@ impl Rows {
     #[must_use]
     pub const fn batch(&self) -> &RecordBatch {
         &self.batch
+    }
+
+    /// All but the entity, as reads look at them.
+    #[must_use]
+    pub const fn columns(&self) -> &Columns {
+        &self.columns
     }
 
     #[must_use]

@@ -11,7 +11,7 @@ use tress_configs::name::QualifiedName;
 use tress_engine::entity::Entity;
 use tress_engine::history::Scan;
 use tress_engine::node::Node;
-use tress_engine::read::{Index, Outcome, Part, Query, Source, assemble};
+use tress_engine::read::{Outcome, Part, Query, Source, assemble};
 use tress_engine::run::{NO_FLOOR, Run};
 use tress_engine::serve::{Client, Encoder, Wanted, proto};
 use tress_engine::store::ServedFeature;
@@ -60,11 +60,10 @@ pub async fn of_history(node: &Node, users: impl Iterator<Item = i64> + Clone, a
         for user in users.clone() {
             let entity = Entity::Int64(user);
             let hash = entity.hash();
-            let part = |run: &'_ Run| run.find(&entity, hash).map(|entry| entry.rows);
             let sources: Vec<Source<'_>> = runs
                 .iter()
                 .map(|run| Source {
-                    parts: part(run).map(|rows| Part { rows: run.rows(), index: Index::Range(rows) }).into_iter().collect(),
+                    parts: run.find(&entity, hash).map(|entry| Part::of_run(run, entry)).into_iter().collect(),
                     floor: NO_FLOOR,
                 })
                 .collect();

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod dataset;
+pub mod everyone;
 pub mod http;
 pub mod letters;
 pub mod operation;

@@ -8,7 +8,7 @@ use tress_engine::log::NewRecord;
 use tress_engine::node::{Fold, Node, Progress};
 use tress_engine::{Error, ErrorKind, Result};
 
-use super::{dataset, letters, status};
+use super::{dataset, everyone, letters, status};
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ pub enum Operation {
         signal: String,
     },
     Dataset(dataset::Request),
+    Everyone(everyone::Request),
     DeadLetters(letters::Which),
     Replay(letters::Which),
     /// Appends records, each a JSON text, and waits until they can be read.
@@ -74,6 +75,7 @@ pub async fn perform(node: &Node, operation: &Operation, progress: &(dyn Fn(Prog
             }))
         }
         Operation::Dataset(request) => dataset::write(node, request, progress).await,
+        Operation::Everyone(request) => everyone::of_node(node, request, progress).await,
         Operation::DeadLetters(which) => letters::list(node, which).await,
         Operation::Replay(which) => letters::replay(node, which).await,
         Operation::Append { topic, records } => {

@@ -137,7 +137,7 @@ impl World {
         for user in 0..4 {
             let entity = Entity::String(format!("u{user}"));
             let found = base.find(&entity, entity.hash());
-            let parts: Vec<RecordBatch> = found.parts.iter().map(|(run, rows)| run.rows().batch().slice(rows.start, rows.len())).collect();
+            let parts: Vec<RecordBatch> = found.parts.iter().map(|(run, rows)| run.batch(rows.clone()).unwrap()).collect();
             let held = concat_batches(self.history().schema(), &parts).unwrap();
             assert_eq!(resolved(&held, found.floor), resolved(&of(&raw, &entity), found.floor), "{entity}");
         }
@@ -172,7 +172,7 @@ fn resolved(batch: &RecordBatch, floor: i64) -> RecordBatch {
         if end < rows.len() && Entity::at(rows.entity(), start).is_at(rows.entity(), end) {
             continue;
         }
-        let parts = [Part { rows: &rows, index: Index::Range(start..end) }];
+        let parts = [Part::new(rows.columns(), Index::Range(start..end))];
         let bounds = Bounds { lower: floor, upper: i64::MAX, known_by: i64::MAX };
         winners.extend(Resolved::new(&parts, bounds).map(|pick| u32::try_from(pick.row).unwrap()));
         start = end;

@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use tress_configs::SignalPlan;
 use tress_configs::definition::PartitionedBy;
-use tress_configs::plan::ExternalLog;
+use tress_configs::plan::{AvailableAtPlan, BatchPlan, ExternalLog};
 
 use super::cut::Cut;
 use super::plan::{Buckets, ConsumedFile, Mode, Slice};
@@ -39,9 +39,19 @@ const FOOTERS: usize = 8;
 pub struct ExternalFiles {
     lake: Lake,
     log: ExternalLog,
-    template: Template,
+    place: Place,
     max_future_skew: i64,
     decoder: Arc<ColumnsDecoder>,
+}
+
+/// Which files of the lake are the log's.
+#[derive(Debug)]
+enum Place {
+    Partitions(Template),
+    /// All below the lake's folder, or the one file of it: as partitions that were complete long ago.
+    Given {
+        only: Option<String>,
+    },
 }
 
 /// A file as it is now.
@@ -65,15 +75,58 @@ impl ExternalFiles {
     pub fn new(lake: Lake, plan: &SignalPlan, log: &ExternalLog) -> Result<Self> {
         Ok(Self {
             lake,
-            template: Template::new(&log.path)?,
+            place: Place::Partitions(Template::new(&log.path)?),
             max_future_skew: plan.max_future_skew_ms.saturating_mul(1000),
             decoder: Arc::new(ColumnsDecoder::new(plan, &log.rename, log.record_timestamp.as_deref())),
             log: log.clone(),
         })
     }
 
+    /// Files that somebody names, instead of the log that the definition names: all of a lake's folder, or `only` one of them.
+    /// Columns are found as in the definition's batch source, if it has one.
+    ///
+    /// # Errors
+    /// `Invalid` when the definition needs the record's timestamp and names no column that holds it.
+    pub fn given(lake: Lake, plan: &SignalPlan, only: Option<String>) -> Result<Self> {
+        let log = match &plan.source.batch {
+            BatchPlan::External(log) => log.clone(),
+            BatchPlan::Archive if plan.event.available_at == AvailableAtPlan::RecordTimestamp => {
+                return Err(Error::invalid(format!(
+                    "signal {}: availableAt is the record's timestamp, and Parquet files have one only in a column that \
+                     source.batch.recordTimestamp names; read the topic's archive instead, or let availableAt be a field or a delay",
+                    plan.name
+                )));
+            }
+            BatchPlan::Archive => ExternalLog {
+                connection: plan.source.stream.connection.clone(),
+                path: String::new(),
+                partitioned_by: PartitionedBy::ArrivalTime,
+                rename: BTreeMap::new(),
+                record_timestamp: None,
+                complete_after_ms: 0,
+            },
+        };
+        Ok(Self {
+            lake,
+            place: Place::Given { only },
+            max_future_skew: plan.max_future_skew_ms.saturating_mul(1000),
+            decoder: Arc::new(ColumnsDecoder::new(plan, &log.rename, log.record_timestamp.as_deref())),
+            log,
+        })
+    }
+
+    fn partition_of(&self, path: &str) -> Option<Range<i64>> {
+        match &self.place {
+            Place::Partitions(template) => template.partition_of(path),
+            Place::Given { only } => only.as_deref().is_none_or(|only| only == path).then_some(0..0),
+        }
+    }
+
     async fn list(&self) -> Result<Vec<LogFile>> {
-        let folder = Path::from(self.template.folder());
+        let folder = match &self.place {
+            Place::Partitions(template) => Path::from(template.folder()),
+            Place::Given { .. } => Path::default(),
+        };
         let mut files: Vec<LogFile> = self
             .lake
             .store()
@@ -83,7 +136,7 @@ impl ExternalFiles {
                 let path = meta.location.to_string();
                 // Writers keep markers and unfinished files under such names.
                 let hidden = path.split('/').any(|segment| segment.starts_with(['_', '.']));
-                let partition = self.template.partition_of(&path).filter(|_| !hidden && path.ends_with(".parquet"));
+                let partition = self.partition_of(&path).filter(|_| !hidden && path.ends_with(".parquet"));
                 let tag = meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.timestamp_micros().to_string());
                 std::future::ready(Ok(partition.map(|partition| LogFile { path, size: meta.size, tag, partition })))
             })
@@ -205,7 +258,7 @@ impl ExternalFiles {
         let here: BTreeMap<&str, &LogFile> = files.iter().map(|f| (f.path.as_str(), f)).collect();
         consumed.retain(|path, _| {
             let gone = !here.contains_key(path.as_str());
-            !(gone && self.template.partition_of(path).is_some_and(|p| inside(&p)))
+            !(gone && self.partition_of(path).is_some_and(|p| inside(&p)))
         });
         let mut takes = Vec::new();
         for file in files.into_iter().filter(|f| spans.iter().any(|span| self.may_hold(&f.partition, span))) {

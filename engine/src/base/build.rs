@@ -1,5 +1,6 @@
 //! Keeping base in step with its history and with what features demand.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -8,17 +9,18 @@ use super::demand::Demands;
 use super::floor::{Horizon, Needs};
 use super::load;
 use super::manifest::{FORMAT, Generation, Kind, Manifest};
-use super::shard::Maker;
+use super::shard::{Files, Maker};
 use crate::backfill::{Mode, WorkPlan, in_effect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::agreement::Put;
 use crate::history::{History, Snapshot};
+use crate::rows::Rows;
 use crate::run::Run;
 
 /// How often an update starts over when others put manifests.
 const ATTEMPTS: usize = 16;
-/// Shards that are made at a time: memory grows with it.
-const SHARDS_AT_ONCE: usize = 2;
+/// Groups of shards that are made at a time: memory grows with it.
+const GROUPS_AT_ONCE: usize = 2;
 
 /// Brings base up to the newest history and the demands, and returns the newest manifest; `None` when there is no history yet.
 ///
@@ -58,22 +60,36 @@ async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before:
     // An event that claims to be of the future must not push everything else out of the windows.
     let newest = snapshot.newest().map(|newest| plan.as_ref().map_or(newest, |p| newest.min(p.planned_at)));
     let number = before.map_or(0, |b| b.number) + 1;
-    let maker = Maker { history, snapshot, needs, horizon: Horizon { newest: newest.unwrap_or(i64::MIN), retention }, number };
+    let maker = Maker {
+        history,
+        snapshot,
+        needs,
+        horizon: Horizon { newest: newest.unwrap_or(i64::MIN), retention },
+        number,
+        files: Files::default(),
+    };
     let extend = match before {
         Some(before) if before.demands.cover(demands) && !restated(history, before, snapshot).await? => Some(before),
         _ => None,
     };
-    let shards = futures::stream::iter(0..history.plan().shards)
-        .map(|shard| {
-            let maker = &maker;
+    let shards = history.plan().shards;
+    let extend = extend.filter(|before| before.shards.len() == shards as usize);
+    let rows = match extend {
+        Some(before) => snapshot.since(before.backfill).map(|file| file.stats.rows).sum(),
+        None => snapshot.rows(),
+    };
+    let step = maker.shards_at_once(rows);
+    let groups: Vec<Vec<Vec<Generation>>> = futures::stream::iter((0..shards).step_by(step as usize))
+        .map(|first| {
+            let (maker, group) = (&maker, first..(first + step).min(shards));
             async move {
-                match extend.and_then(|before| before.shards.get(shard as usize).map(|below| (before, below))) {
-                    Some((before, below)) => grow(maker, shard, before, below).await,
-                    None => maker.whole(shard).await,
+                match extend {
+                    Some(before) => grow(maker, group, before).await,
+                    None => maker.whole(group).await,
                 }
             }
         })
-        .buffered(SHARDS_AT_ONCE)
+        .buffered(GROUPS_AT_ONCE)
         .try_collect()
         .await?;
     Ok(Manifest {
@@ -86,26 +102,35 @@ async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before:
         planned_at: plan.map(|p| p.planned_at),
         newest,
         demands: demands.clone(),
-        shards,
+        shards: groups.into_iter().flatten().collect(),
     })
 }
 
+/// Shards with one more generation each.
+async fn grow(maker: &Maker<'_>, shards: Range<u32>, before: &Manifest) -> Result<Vec<Vec<Generation>>> {
+    let mut grown = Vec::with_capacity(shards.len());
+    let added = maker.added_rows(shards.clone(), before.backfill).await?;
+    for (shard, added) in shards.zip(added) {
+        grown.push(grow_shard(maker, shard, &before.shards[shard as usize], &added).await?);
+    }
+    Ok(grown)
+}
+
 /// A shard with one more generation; whole again when the newer ones exceed a quarter of it.
-async fn grow(maker: &Maker<'_>, shard: u32, before: &Manifest, below: &[Generation]) -> Result<Vec<Generation>> {
-    let added = maker.added_rows(shard, before.backfill).await?;
+async fn grow_shard(maker: &Maker<'_>, shard: u32, below: &[Generation], added: &Rows) -> Result<Vec<Generation>> {
     if added.is_empty() {
         return Ok(below.to_vec());
     }
     let rows = |kind: Kind| below.iter().filter(|g| g.kind == kind).map(|g| g.rows).sum::<u64>();
     if (rows(Kind::Added) + added.len() as u64) * 4 > rows(Kind::Whole) {
-        return maker.whole(shard).await;
+        return Ok(maker.whole(shard..shard + 1).await?.into_iter().flatten().collect());
     }
     let mut runs: Vec<Arc<Run>> = Vec::with_capacity(below.len());
     for generation in below {
         runs.push(Arc::new(load::read(maker.history.lake(), generation).await?));
     }
     let mut generations = below.to_vec();
-    generations.extend(maker.generation(shard, &added, &runs).await?);
+    generations.extend(maker.generation(shard, added, &runs).await?);
     Ok(generations)
 }
 

@@ -13,7 +13,7 @@ use crate::entity::Entity;
 use crate::error::{Context, Error, Result};
 use crate::read::{Condition, key};
 use crate::rows::Rows;
-use crate::run::{Floors, NO_FLOOR, order};
+use crate::run::{Floors, NO_FLOOR, entities, order};
 
 /// Rows of one entity that base holds at most, unless the greatest demand is larger than an eighth of it.
 const MAX_ROWS: usize = 4096;
@@ -216,43 +216,24 @@ impl Rule {
     }
 }
 
-/// The rows of each entity, of sorted rows.
-pub fn entities(rows: &Rows) -> impl Iterator<Item = Range<usize>> {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        if start >= rows.len() {
-            return None;
-        }
-        let entity = Entity::at(rows.entity(), start);
-        let hash = rows.entity_hash()[start];
-        let mut end = start + 1;
-        while end < rows.len() && rows.entity_hash()[end] == hash && entity.is_at(rows.entity(), end) {
-            end += 1;
-        }
-        let range = start..end;
-        start = end;
-        Some(range)
-    })
-}
-
 /// The rows of each raw event's winner, tombstones included, one per ordinal; of one entity's sorted rows, in their order.
 pub fn winners(rows: &Rows, range: Range<usize>) -> Vec<usize> {
     let mut winners = Vec::with_capacity(range.len());
     let mut start = range.start;
     while start < range.end {
         let mut end = start + 1;
-        while end < range.end && order::compare_identity(rows, start, rows, end) == Ordering::Equal {
+        while end < range.end && order::compare_identity(rows.columns(), start, rows.columns(), end) == Ordering::Equal {
             end += 1;
         }
         let mut best = start;
         for row in start + 1..end {
-            if order::compare_law(rows, row, rows, best) == Ordering::Less {
+            if order::compare_law(rows.columns(), row, rows.columns(), best) == Ordering::Less {
                 best = row;
             }
         }
         let mut last: Option<usize> = None;
         for row in start..end {
-            let wins = order::compare_law(rows, row, rows, best) == Ordering::Equal;
+            let wins = order::compare_law(rows.columns(), row, rows.columns(), best) == Ordering::Equal;
             if wins && last.is_none_or(|l| rows.ordinal()[l] != rows.ordinal()[row]) {
                 winners.push(row);
                 last = Some(row);

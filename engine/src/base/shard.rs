@@ -1,22 +1,24 @@
-//! The runs of one shard: made whole from history, or a generation from what was added to it.
+//! The runs of shards: made whole from history, or a generation from what was added to it. Shards that lie side by side are read
+//! together: files are sorted by hash.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
+use tokio::sync::OnceCell;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::floor::{Horizon, Kept, Needs, entities, winners};
+use super::floor::{Horizon, Kept, Needs, winners};
 use super::load::find;
 use super::manifest::{Generation, Kind};
 use crate::entity::{Entity, shard_range};
 use crate::error::{Context, Error, Result};
-use crate::history::{History, HistoryFile, Scan, Snapshot, aside};
+use crate::history::{History, OpenFile, Scan, Snapshot, aside};
 use crate::rows::Rows;
-use crate::run::{self, Floors, NO_FLOOR, Run};
+use crate::run::{self, Floors, NO_FLOOR, Run, entities};
 use crate::{faults, layout};
 
 /// Rows of history that are held at once, about.
@@ -33,29 +35,59 @@ pub struct Maker<'a> {
     pub horizon: Horizon,
     /// Of the manifest that the runs are for.
     pub number: u64,
+    pub files: Files,
+}
+
+/// The files of history, opened once for all shards.
+#[derive(Debug, Default)]
+pub struct Files {
+    all: OnceCell<Vec<OpenFile>>,
+    added: OnceCell<Vec<OpenFile>>,
+}
+
+impl Files {
+    async fn all(&self, maker: &Maker<'_>) -> Result<&[OpenFile]> {
+        Ok(self.all.get_or_try_init(|| maker.history.open(maker.snapshot.files.clone())).await?)
+    }
+
+    /// Of backfills after `since`: always the same one for a maker.
+    async fn added(&self, maker: &Maker<'_>, since: u64) -> Result<&[OpenFile]> {
+        Ok(self.added.get_or_try_init(|| maker.history.open(maker.snapshot.since(since).cloned().collect())).await?)
+    }
 }
 
 impl Maker<'_> {
-    /// A shard from all of history.
+    /// Shards from all of history.
     ///
     /// # Errors
     /// `Corrupt` when a file is damaged; when the lake does not answer.
-    pub async fn whole(&self, shard: u32) -> Result<Vec<Generation>> {
-        let (first, last) = shard_range(shard, self.history.plan().shards);
-        let files: Vec<HistoryFile> = self.snapshot.files.clone();
+    pub async fn whole(&self, shards: Range<u32>) -> Result<Vec<Vec<Generation>>> {
+        let files = self.files.all(self).await?;
         let share = self.snapshot.rows() / u64::from(self.history.plan().shards);
+        if share > CHUNK_ROWS {
+            let mut made = Vec::with_capacity(shards.len());
+            for shard in shards {
+                made.push(self.large(shard, files, share.div_ceil(CHUNK_ROWS)).await?);
+            }
+            return Ok(made);
+        }
+        let rows = self.read(files, self.hashes(&shards), 0).await?;
+        let mut made = Vec::with_capacity(shards.len());
+        for shard in shards {
+            let (batch, floors) = self.kept(self.of_shard(&rows, shard)?).await?;
+            made.push(self.put(shard, vec![batch], floors, Kind::Whole).await?);
+        }
+        Ok(made)
+    }
+
+    /// A shard that is read in `chunks` parts.
+    async fn large(&self, shard: u32, files: &[OpenFile], chunks: u64) -> Result<Vec<Generation>> {
         let mut generations = Vec::new();
         let mut batches = Vec::new();
         let mut floors = Floors::default();
         let mut bytes = 0;
-        for hashes in split(first..=last, share.div_ceil(CHUNK_ROWS)) {
-            let rows = self.read(files.clone(), hashes, 0).await?;
-            let (needs, horizon) = (Arc::clone(&self.needs), self.horizon);
-            let (batch, here) = aside(move || {
-                let Kept { rows: kept, floors } = needs.keep(&rows, horizon)?;
-                Ok((take_record_batch(rows.batch(), &UInt32Array::from(kept))?, floors))
-            })
-            .await?;
+        for hashes in split(self.hashes(&(shard..shard + 1)), chunks) {
+            let (batch, here) = self.kept(self.read(files, hashes, 0).await?).await?;
             floors.extend(here);
             bytes += batch.get_array_memory_size();
             batches.push(batch);
@@ -69,13 +101,47 @@ impl Maker<'_> {
         Ok(generations)
     }
 
-    /// The rows of a shard that backfills after `since` added.
+    /// What base keeps of whole histories, and their floors.
+    async fn kept(&self, rows: Rows) -> Result<(RecordBatch, Floors)> {
+        let (needs, horizon) = (Arc::clone(&self.needs), self.horizon);
+        aside(move || {
+            let Kept { rows: kept, floors } = needs.keep(&rows, horizon)?;
+            let all = kept.len() == rows.len();
+            let batch = if all { rows.batch().clone() } else { take_record_batch(rows.batch(), &UInt32Array::from(kept))? };
+            Ok((batch, floors))
+        })
+        .await
+    }
+
+    /// The rows of each of these shards that backfills after `since` added.
     ///
     /// # Errors
     /// As [`Maker::whole`].
-    pub async fn added_rows(&self, shard: u32, since: u64) -> Result<Rows> {
+    pub async fn added_rows(&self, shards: Range<u32>, since: u64) -> Result<Vec<Rows>> {
+        let files = self.files.added(self, since).await?;
+        let rows = self.read(files, self.hashes(&shards), since).await?;
+        shards.map(|shard| self.of_shard(&rows, shard)).collect()
+    }
+
+    /// How many shards are read at a time, so that about as many rows as one chunk has are held.
+    #[must_use]
+    pub fn shards_at_once(&self, rows: u64) -> u32 {
+        let shards = self.history.plan().shards;
+        let share = (rows / u64::from(shards)).max(1);
+        u32::try_from(CHUNK_ROWS / share).unwrap_or(shards).clamp(1, shards)
+    }
+
+    fn hashes(&self, shards: &Range<u32>) -> RangeInclusive<i64> {
+        let of = |shard| shard_range(shard, self.history.plan().shards);
+        of(shards.start).0..=of(shards.end.saturating_sub(1)).1
+    }
+
+    /// The rows of one shard, of sorted rows of several.
+    fn of_shard(&self, rows: &Rows, shard: u32) -> Result<Rows> {
         let (first, last) = shard_range(shard, self.history.plan().shards);
-        self.read(self.snapshot.since(since).cloned().collect(), first..=last, since).await
+        let from = rows.entity_hash().partition_point(|hash| *hash < first);
+        let to = rows.entity_hash().partition_point(|hash| *hash <= last);
+        Rows::new(rows.batch().slice(from, to - from))
     }
 
     /// A generation of `added` on top of `below`, the shard's runs so far, newest last.
@@ -109,7 +175,9 @@ impl Maker<'_> {
             return Ok((fresh, floor));
         }
         let mut parts = vec![fresh.clone()];
-        parts.extend(found.parts.iter().map(|(run, range)| run.rows().batch().slice(range.start, range.len())));
+        for (run, range) in &found.parts {
+            parts.push(run.batch(range.clone())?);
+        }
         let together = Rows::new(run::sort(concat_batches(&fresh.schema(), &parts)?)?)?;
         let resolved = winners(&together, 0..together.len());
         if self.needs.judge(&together)?.suffices(&resolved, floor, self.horizon) {
@@ -128,8 +196,8 @@ impl Maker<'_> {
     }
 
     /// Sorted rows of `files` with hashes in range, of backfills after `since`.
-    async fn read(&self, files: Vec<HistoryFile>, hashes: RangeInclusive<i64>, since: u64) -> Result<Rows> {
-        let mut batches: Vec<RecordBatch> = self.history.scan(files, Scan { hashes, columns: None }).try_collect().await?;
+    async fn read(&self, files: &[OpenFile], hashes: RangeInclusive<i64>, since: u64) -> Result<Rows> {
+        let mut batches: Vec<RecordBatch> = self.history.scan_open(files, Scan { hashes, columns: None }).try_collect().await?;
         if since > 0 {
             for batch in &mut batches {
                 let rows = Rows::new(batch.clone())?;

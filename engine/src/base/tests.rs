@@ -55,16 +55,17 @@ fn of_base(base: &Base, entity: &str) -> (i64, Resolved) {
     for (run, range) in &found.parts {
         for row in range.clone() {
             let rows = run.rows();
-            let item = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(rows.signal_column(0)).value(row);
+            let item =
+                arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&rows.signal(0).slice(row..row + 1).unwrap()).value(0);
             events.push(Event {
                 entity: "x".into(),
-                time: rows.event_time()[row],
+                time: rows.event_time(row),
                 item,
-                version: rows.version()[row],
-                available: rows.available_at()[row],
-                deleted: rows.deleted().value(row),
+                version: rows.version(row),
+                available: rows.available_at(row),
+                deleted: rows.deleted(row),
                 at: (0, 0),
-                backfill: rows.backfill()[row],
+                backfill: rows.backfill(row),
             });
         }
     }

@@ -20,6 +20,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 pub use labels::{Labels, TimeUnit};
 pub use manifest::{Manifest, SignalVersion};
+pub(crate) use sequences::{fields as sequence_fields, lists as sequence_lists};
 
 use crate::backfill::covered_through;
 use crate::entity::shard_range;

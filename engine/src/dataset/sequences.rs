@@ -14,7 +14,7 @@ use tress_configs::column::{ColumnType, Scalar};
 use super::part::{self, Made};
 use super::{Labels, Moment, unpack};
 use crate::error::{Error, Result};
-use crate::read::{Feature, Index, Order, Outcome, Part, Query, Sequence, Source, assemble};
+use crate::read::{Feature, Order, Outcome, Part, Query, Sequence, Source, assemble};
 use crate::run::{NO_FLOOR, Run};
 
 /// The most labels whose sequences are held at once …
@@ -29,13 +29,33 @@ pub fn schema(feature: &Feature, labels: &Labels) -> SchemaRef {
     if table.column_with_name("label_time").is_none() {
         fields.push(Field::new("label_time", ColumnType::scalar(Scalar::Timestamp).arrow(), false));
     }
-    for field in feature.schema().fields() {
+    let taken = Schema::new(fields.clone());
+    fields.extend(self::fields(feature, &taken));
+    Arc::new(Schema::new(fields))
+}
+
+/// A list per column of the sequence; a name that is taken gets `sequence_` before it.
+pub fn fields(feature: &Feature, taken: &Schema) -> Vec<Field> {
+    let list = |field: &Arc<Field>| {
         let item = unpack::data_type(field.data_type(), &column_type(feature, field.name()));
         let item = Field::new("item", item, field.is_nullable());
-        let name = if table.column_with_name(field.name()).is_some() { format!("sequence_{}", field.name()) } else { field.name().clone() };
-        fields.push(Field::new(name, DataType::List(Arc::new(item)), false));
-    }
-    Arc::new(Schema::new(fields))
+        let name = if taken.column_with_name(field.name()).is_some() { format!("sequence_{}", field.name()) } else { field.name().clone() };
+        Field::new(name, DataType::List(Arc::new(item)), false)
+    };
+    feature.schema().fields().iter().map(list).collect()
+}
+
+/// The lists of sequences that lie one after the other. `lists`: the fields of [`fields`]; `events`: the columns of the feature's schema.
+pub fn lists(feature: &Feature, lists: &[Arc<Field>], events: &[ArrayRef], offsets: &OffsetBuffer<i32>) -> Result<Vec<ArrayRef>> {
+    let names = feature.schema().fields().iter().map(|f| f.name());
+    let list = |((column, name), list): ((&ArrayRef, &String), &Arc<Field>)| {
+        let values = unpack::unpack(column, &column_type(feature, name))?;
+        let DataType::List(item) = list.data_type() else {
+            return Err(Error::internal("encode sequences: a column is not a list"));
+        };
+        Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets.clone(), values, None)?) as ArrayRef)
+    };
+    events.iter().zip(names).zip(lists).map(list).collect()
 }
 
 /// A part's Parquet file. `kept_from`: what happened before may be dropped by retention, µs; `None` = nothing is.
@@ -63,18 +83,8 @@ pub fn encode((feature, kept_from): (&Feature, Option<i64>), runs: &[Run], label
             columns
                 .push(Arc::new(TimestampMicrosecondArray::from_iter_values((from..to).map(|row| labels.time(row))).with_timezone("UTC")));
         }
-        for (column, name) in all.columns().iter().zip(feature.schema().fields().iter().map(|f| f.name())) {
-            let values = unpack::unpack(column, &column_type(feature, name))?;
-            let DataType::List(item) = schema.field(columns.len()).data_type() else {
-                return Err(Error::internal("encode sequences: a column is not a list"));
-            };
-            columns.push(Arc::new(ListArray::try_new(
-                Arc::clone(item),
-                OffsetBuffer::from_lengths(lengths.iter().copied()),
-                values,
-                None,
-            )?));
-        }
+        let sequence: Vec<Arc<Field>> = schema.fields().iter().skip(columns.len()).cloned().collect();
+        columns.extend(lists(feature, &sequence, all.columns(), &OffsetBuffer::from_lengths(lengths))?);
         writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
         from = to;
     }
@@ -109,7 +119,7 @@ fn sequence(feature: &Feature, runs: &[Run], labels: &Labels, row: usize, moment
     let sources: Vec<Source<'_>> = runs
         .iter()
         .map(|run| {
-            let parts = run.find(&entity, hash).map(|entry| Part { rows: run.rows(), index: Index::Range(entry.rows) });
+            let parts = run.find(&entity, hash).map(|entry| Part::of_run(run, entry));
             Source { parts: parts.into_iter().collect(), floor: NO_FLOOR }
         })
         .collect();

@@ -1,10 +1,11 @@
 //! Rows as a Parquet file: sorted, small, the same bytes for the same rows, and quick to find an entity in.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::ops::RangeInclusive;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef, ToByteSlice};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -160,12 +161,13 @@ fn properties(batch: &RecordBatch) -> Result<WriterProperties> {
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Page);
     for (index, field) in batch.schema().fields().iter().enumerate() {
-        properties = column(properties, index, field.name(), batch.column(index));
+        properties = column(properties, index, field.name(), batch);
     }
     Ok(properties.build())
 }
 
-fn column(properties: WriterPropertiesBuilder, index: usize, name: &str, values: &ArrayRef) -> WriterPropertiesBuilder {
+fn column(properties: WriterPropertiesBuilder, index: usize, name: &str, batch: &RecordBatch) -> WriterPropertiesBuilder {
+    let values = batch.column(index);
     let path = match values.data_type() {
         // Where coerced types put a list's elements.
         DataType::List(_) => ColumnPath::new(vec![name.to_owned(), "list".to_owned(), "element".to_owned()]),
@@ -177,8 +179,15 @@ fn column(properties: WriterPropertiesBuilder, index: usize, name: &str, values:
     };
     let properties = match index {
         // Sorted, so that each entity is one run of one entry.
-        col::ENTITY => return properties.set_column_dictionary_enabled(path, true),
-        col::ENTITY_HASH | col::EVENT_TIME | col::EVENT_ID | col::VERSION | col::RAW_HASH | col::AVAILABLE_AT | col::OFFSET => properties,
+        col::ENTITY if entities_repeat(batch.column(col::ENTITY_HASH)) => return properties.set_column_dictionary_enabled(path, true),
+        col::ENTITY
+        | col::ENTITY_HASH
+        | col::EVENT_TIME
+        | col::EVENT_ID
+        | col::VERSION
+        | col::RAW_HASH
+        | col::AVAILABLE_AT
+        | col::OFFSET => properties,
         _ if dictionary_helps(elements) => return properties.set_column_dictionary_enabled(path, true),
         _ => properties,
     };
@@ -190,27 +199,50 @@ fn column(properties: WriterPropertiesBuilder, index: usize, name: &str, values:
     }
 }
 
+/// Whether the rows of an entity are several, on average: then one entry of a dictionary stands for them.
+fn entities_repeat(hashes: &ArrayRef) -> bool {
+    let hashes = hashes.as_primitive::<Int64Type>().values();
+    let changes = hashes.windows(2).filter(|w| w[0] != w[1]).count();
+    changes * 4 <= hashes.len()
+}
+
 /// Whether few different values make up a column: judged by 2,048 values, spread evenly.
 fn dictionary_helps(values: &ArrayRef) -> bool {
-    const SAMPLE: usize = 2048;
-    let mut distinct: HashSet<Vec<u8>> = HashSet::new();
-    let mut seen = 0usize;
-    let step = (values.len() / SAMPLE).max(1);
-    for row in (0..values.len()).step_by(step) {
-        if values.is_null(row) {
-            continue;
+    match values.data_type() {
+        DataType::Utf8 => {
+            let texts = values.as_string::<i32>();
+            few(values, |row| texts.value(row))
         }
-        let bytes = match values.data_type() {
-            DataType::Utf8 => values.as_string::<i32>().value(row).as_bytes().to_vec(),
-            DataType::Int32 => values.as_primitive::<arrow::datatypes::Int32Type>().value(row).to_le_bytes().to_vec(),
-            DataType::Int64 => values.as_primitive::<arrow::datatypes::Int64Type>().value(row).to_le_bytes().to_vec(),
-            DataType::Float32 => values.as_primitive::<arrow::datatypes::Float32Type>().value(row).to_le_bytes().to_vec(),
-            DataType::Float64 => values.as_primitive::<arrow::datatypes::Float64Type>().value(row).to_le_bytes().to_vec(),
-            // Booleans are bits already; vectors, blobs and times rarely repeat.
-            _ => return false,
-        };
-        seen += 1;
-        distinct.insert(bytes);
+        DataType::Int32 => few_numbers(values.as_primitive::<Int32Type>()),
+        DataType::Int64 => few_numbers(values.as_primitive::<Int64Type>()),
+        DataType::Float32 => few_numbers(values.as_primitive::<Float32Type>()),
+        DataType::Float64 => few_numbers(values.as_primitive::<Float64Type>()),
+        // Booleans are bits already; vectors, blobs and times rarely repeat.
+        _ => false,
     }
-    distinct.len() * 8 <= seen
+}
+
+fn few_numbers<T: ArrowPrimitiveType>(values: &PrimitiveArray<T>) -> bool {
+    few(values, |row| {
+        let mut bits = [0; 8];
+        let value = values.value(row);
+        let bytes = value.to_byte_slice();
+        bits[..bytes.len()].copy_from_slice(bytes);
+        bits
+    })
+}
+
+fn few<V: Eq + Hash>(values: &dyn Array, value: impl Fn(usize) -> V) -> bool {
+    const SAMPLE: usize = 2048;
+    let step = (values.len() / SAMPLE).max(1);
+    let seen = || (0..values.len()).step_by(step).filter(|row| values.is_valid(*row));
+    let most = seen().count() / 8;
+    let mut distinct: HashSet<V> = HashSet::new();
+    for row in seen() {
+        distinct.insert(value(row));
+        if distinct.len() > most {
+            return false;
+        }
+    }
+    true
 }

@@ -28,7 +28,7 @@ use tress_configs::SignalPlan;
 pub(crate) use aside::aside;
 pub use commit::{Commit, Committed, NewFile};
 pub use encode::{Encoder, FileStats, encode};
-pub use scan::Scan;
+pub use scan::{OpenFile, Scan};
 pub use snapshot::{HistoryFile, Snapshot};
 pub use vacuum::{Spared, Vacuumed, vacuum};
 

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -38,9 +38,22 @@ pub struct Scan {
     pub columns: Option<Vec<usize>>,
 }
 
+/// A data file whose footer was read: it can be scanned several times without being opened again.
+#[derive(Debug, Clone)]
+pub struct OpenFile {
+    file: HistoryFile,
+    metadata: ArrowReaderMetadata,
+}
+
 impl Default for Scan {
     fn default() -> Self {
         Self { hashes: i64::MIN..=i64::MAX, columns: None }
+    }
+}
+
+impl Scan {
+    fn overlaps(&self, file: &HistoryFile) -> bool {
+        file.stats.min_hash <= *self.hashes.end() && *self.hashes.start() <= file.stats.max_hash
     }
 }
 
@@ -69,10 +82,33 @@ impl History {
         stream::iter(files)
             .map(move |file| {
                 let (history, scan) = (history.clone(), scan.clone());
-                async move { history.scan_file(&file, &scan).await.map_err(|e| damaged(e, &file.path)) }
+                async move {
+                    if !scan.overlaps(&file) {
+                        return Ok(stream::empty().boxed());
+                    }
+                    history.scan_file(&history.open_file(file).await?, &scan)
+                }
             })
             .buffered(FOOTERS)
             .try_flatten()
+    }
+
+    /// Reads the footers of `files`.
+    ///
+    /// # Errors
+    /// `Corrupt` when one is missing, damaged, or of other columns; when the lake does not answer.
+    pub async fn open(&self, files: Vec<HistoryFile>) -> Result<Vec<OpenFile>> {
+        stream::iter(files).map(|file| self.open_file(file)).buffered(FOOTERS).try_collect().await
+    }
+
+    /// As [`History::scan`], of files that are open.
+    ///
+    /// # Errors
+    /// As [`History::scan`].
+    pub fn scan_open(&self, files: &[OpenFile], scan: Scan) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+        let history = self.clone();
+        let files: Vec<OpenFile> = files.iter().filter(|open| scan.overlaps(&open.file)).cloned().collect();
+        stream::iter(files).map(move |open| history.scan_file(&open, &scan)).try_flatten()
     }
 
     /// Every row of one entity in one bucket's `files`, sorted.
@@ -92,23 +128,35 @@ impl History {
         crate::run::sort(concat_batches(&schema, &batches)?)
     }
 
-    async fn scan_file(&self, file: &HistoryFile, scan: &Scan) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let schema = self.scan_schema(scan)?;
-        if file.stats.min_hash > *scan.hashes.end() || *scan.hashes.start() > file.stats.max_hash {
-            return Ok(stream::empty().boxed());
-        }
+    fn reader(&self, file: &HistoryFile) -> Result<ObjectReader> {
         let store = self.lake.table_store(&layout::history(&self.uid));
         let path = Path::parse(&file.path).map_err(|e| Error::corrupt("its path is none").with_source(e))?;
-        let reader = ObjectReader { store, path, size: file.stats.size };
-        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(reader::error)?;
+        Ok(ObjectReader { store, path, size: file.stats.size })
+    }
+
+    async fn open_file(&self, file: HistoryFile) -> Result<OpenFile> {
+        let open = async {
+            let mut reader = self.reader(&file)?;
+            let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+            let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await.map_err(reader::error)?;
+            if metadata.schema().fields().len() != self.schema.fields().len() {
+                return Err(Error::corrupt("it has other columns than the signal"));
+            }
+            Ok(metadata)
+        };
+        match open.await {
+            Ok(metadata) => Ok(OpenFile { file, metadata }),
+            Err(error) => Err(damaged(error, &file.path)),
+        }
+    }
+
+    fn scan_file(&self, open: &OpenFile, scan: &Scan) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let schema = self.scan_schema(scan)?;
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader(&open.file)?, open.metadata.clone());
         let columns: Vec<usize> = match &scan.columns {
             None => (0..self.schema.fields().len()).collect(),
             Some(own) => (0..col::SIGNAL).chain(own.iter().map(|c| col::SIGNAL + c)).collect(),
         };
-        if builder.schema().fields().len() != self.schema.fields().len() {
-            return Err(Error::corrupt("it has other columns than the signal"));
-        }
         let (groups, selection) = prune(builder.metadata(), &scan.hashes);
         if groups.is_empty() {
             return Ok(stream::empty().boxed());
@@ -120,9 +168,9 @@ impl History {
             .with_row_selection(selection)
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(reader::error)?;
+            .map_err(|e| damaged(reader::error(e), &open.file.path))?;
         let hashes = scan.hashes.clone();
-        let path = file.path.clone();
+        let path = open.file.path.clone();
         Ok(batches
             .map(move |batch| {
                 let rows = batch.map_err(reader::error).and_then(|b| schema::to_rows(&b, &schema)).and_then(|b| within(b, &hashes));

@@ -27,6 +27,10 @@ pub trait Lookup: Send + Sync + std::fmt::Debug {
     async fn lookup(&self, keys: &RecordBatch, as_of: &TimestampMicrosecondArray) -> Result<Found>;
     /// Names the data that answers: a table's version. Equal identity, equal answers.
     fn identity(&self) -> String;
+    /// The most bytes, as rows are judged by, that an answer for one key has; `None` = not known.
+    fn widest_row(&self) -> Option<usize> {
+        None
+    }
 }
 
 #[cfg(test)]

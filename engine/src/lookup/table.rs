@@ -84,6 +84,10 @@ impl Lookup for TableLookup {
     fn identity(&self) -> String {
         self.identity.clone()
     }
+
+    fn widest_row(&self) -> Option<usize> {
+        Some(crate::pipeline::widest_row(&self.columns))
+    }
 }
 
 /// The columns of the table that are read: of the key, then `validFrom`, then the enrichment's.

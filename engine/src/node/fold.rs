@@ -42,7 +42,7 @@ pub struct Abandoned {
 pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
     let _one_at_a_time = signal.folding.lock().await;
     let plan = &signal.plan;
-    let raw = raw_log(platform, signal).await?;
+    let raw = raw_log(platform, plan).await?;
     let backfill = Backfill {
         history: signal.store.history().clone(),
         raw,
@@ -155,9 +155,8 @@ fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lak
     plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
 }
 
-/// The raw log to fold: of an archived topic, after everything that is in the topic now has been archived.
-async fn raw_log(platform: &Platform, signal: &RunningSignal) -> Result<Arc<dyn RawLog>> {
-    let plan = &signal.plan;
+/// The raw events of a signal at rest: of an archived topic, after everything that is in the topic now has been archived.
+pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
     match &plan.source.batch {
         BatchPlan::Archive => {
             let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);

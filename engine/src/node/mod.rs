@@ -32,6 +32,7 @@ pub use supervise::{Now, Role, Trouble};
 
 use self::reconcile::Running;
 use self::state::State;
+use crate::backfill::RawLog;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
@@ -296,6 +297,14 @@ impl Node {
     pub async fn abandon(&self, signal: &QualifiedName) -> Result<Abandoned> {
         let signal = self.inner.running.lock().await.signal(signal)?;
         fold::abandon(&self.inner.platform, &signal).await
+    }
+
+    /// The raw events of a signal at rest; those of a topic are archived first.
+    ///
+    /// # Errors
+    /// When the log or the lake does not answer.
+    pub async fn raw_log(&self, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
+        fold::raw_log(&self.inner.platform, plan).await
     }
 
     /// Reads one entity of a feature as it is live.

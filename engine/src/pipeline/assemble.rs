@@ -140,7 +140,7 @@ fn identity(layout: &Layout, events: &Events) -> Result<Vec<i64>> {
 }
 
 /// `take`, but for free where every value is taken in order.
-fn gather(column: &ArrayRef, index: &UInt32Array) -> Result<ArrayRef> {
+pub(super) fn gather(column: &ArrayRef, index: &UInt32Array) -> Result<ArrayRef> {
     let whole = index.null_count() == 0 && index.len() == column.len() && index.values().iter().enumerate().all(|(i, v)| i == *v as usize);
     Ok(if whole { column.clone() } else { take(column, index, None)? })
 }

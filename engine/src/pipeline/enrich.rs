@@ -65,6 +65,11 @@ impl Enricher {
         })
     }
 
+    /// Where the values of its key are.
+    pub(super) fn keys(&self) -> &[Place] {
+        &self.keys
+    }
+
     /// The columns, one value a record; sets the enrichment's bit of every record whose key was found.
     pub(super) async fn enrich(&self, events: &Events, records: &mut Records, bit: usize) -> Result<Vec<ArrayRef>> {
         let rows = records.event.len();

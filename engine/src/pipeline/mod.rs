@@ -8,6 +8,7 @@
 
 mod assemble;
 mod each;
+pub(crate) mod early;
 mod enrich;
 mod events;
 mod layout;
@@ -29,6 +30,8 @@ use crate::executor::expression::Expression;
 use crate::executor::{self, Executor};
 use crate::lookup::Lookup;
 use crate::raw::{DeadLetter, Invalid, RawBatch, Reason};
+
+pub(crate) use self::size::widest_row;
 
 /// The most bytes that a row may have, as [`size`] estimates them: a changelog record holds at least one.
 pub const MAX_ROW_BYTES: usize = 256 * 1024;
@@ -55,6 +58,18 @@ pub struct Processed {
     pub not_ours: usize,
     /// Raw events that were ours, valid, and yielded nothing (filtered or deleted), whether or not a tombstone was kept.
     pub yielded_nothing: usize,
+}
+
+/// A batch of raw events before enrichment.
+struct Prepared {
+    /// Per raw event: what is against it.
+    verdicts: Vec<Option<Invalid>>,
+    ours: BooleanBuffer,
+    /// Ours and valid.
+    events: Events,
+    records: Records,
+    /// Per event: whether it was put aside since.
+    dead: Vec<bool>,
 }
 
 impl Pipeline {
@@ -94,12 +109,12 @@ impl Pipeline {
     /// # Errors
     /// For what is not a row's fault: a lookup that does not answer. For a row's fault only where the definition says `onInvalid: Fail`.
     pub async fn process(&self, raw: &RawBatch, backfill: i32) -> Result<Processed> {
-        let mut verdicts = raw.broken.clone();
-        let ours = self.ours(raw, &mut verdicts)?;
+        let Prepared { mut verdicts, ours, events, mut records, mut dead } = self.prepare(raw)?;
         let not_ours = ours.len() - ours.count_set_bits();
-        let events = Events::new(&self.layout, raw, &ours, &mut verdicts)?;
-        let mut dead = vec![false; events.len()];
-        let records = self.execute(&events, &mut dead, &mut verdicts).await?;
+        for (bit, enricher) in self.enrichers.iter().enumerate() {
+            let columns = enricher.enrich(&events, &mut records, bit).await?;
+            records.enriched.push(columns);
+        }
         let assembly = Assembly { layout: &self.layout, raw, events: &events, records: &records, backfill };
         let mut assembled = assembly.rows(&dead)?;
         // What is too large is known only now; its raw event is put aside as a whole.
@@ -110,11 +125,27 @@ impl Pipeline {
             }
             assembled = assembly.rows(&dead)?;
         }
-        let dead = dead_letters(raw, verdicts, &ours);
+        let dead = self.judged(raw, verdicts, &ours)?;
+        Ok(Processed { rows: assembled.rows, dead, not_ours, yielded_nothing: assembled.yielded_nothing })
+    }
+
+    /// Everything before enrichment.
+    fn prepare(&self, raw: &RawBatch) -> Result<Prepared> {
+        let mut verdicts = raw.broken.clone();
+        let ours = self.ours(raw, &mut verdicts)?;
+        let events = Events::new(&self.layout, raw, &ours, &mut verdicts)?;
+        let mut dead = vec![false; events.len()];
+        let records = self.execute(&events, &mut dead, &mut verdicts)?;
+        Ok(Prepared { verdicts, ours, events, records, dead })
+    }
+
+    /// The letters of what is ours and invalid; an error where the definition says so.
+    fn judged(&self, raw: &RawBatch, verdicts: Vec<Option<Invalid>>, ours: &BooleanBuffer) -> Result<Vec<DeadLetter>> {
+        let dead = dead_letters(raw, verdicts, ours);
         if let (OnInvalid::Fail, Some(letter)) = (self.plan.on_invalid, dead.first()) {
             return Err(self.refusal(letter));
         }
-        Ok(Processed { rows: assembled.rows, dead, not_ours, yielded_nothing: assembled.yielded_nothing })
+        Ok(dead)
     }
 
     /// The raw events that are this signal's: for which `where` is true, or cannot be known. A payload that cannot be read might be
@@ -132,8 +163,8 @@ impl Pipeline {
         Ok(BooleanBuffer::collect_bool(rows, |row| judged.value.value(row) || failed[row] || unread(&verdicts[row])))
     }
 
-    /// The records of all events that are neither deleted nor refused, enriched.
-    async fn execute(&self, events: &Events, dead: &mut [bool], verdicts: &mut [Option<Invalid>]) -> Result<Records> {
+    /// The records of all events that are neither deleted nor refused.
+    fn execute(&self, events: &Events, dead: &mut [bool], verdicts: &mut [Option<Invalid>]) -> Result<Records> {
         let mut live = vec![true; events.len()];
         if let Some(delete) = &self.delete {
             let judged = each::is_true(delete, &events.fields)?;
@@ -151,12 +182,7 @@ impl Pipeline {
             events.refuse(rows[row] as usize, Invalid { reason: Reason::Expression, field }, dead, verdicts);
         }
         let event: Vec<u32> = executed.value.source_row.values().iter().map(|row| rows[*row as usize]).collect();
-        let mut records = Records::new(executed.value.records, event);
-        for (bit, enricher) in self.enrichers.iter().enumerate() {
-            let columns = enricher.enrich(events, &mut records, bit).await?;
-            records.enriched.push(columns);
-        }
-        Ok(records)
+        Ok(Records::new(executed.value.records, event))
     }
 
     fn refusal(&self, letter: &DeadLetter) -> Error {

@@ -17,6 +17,14 @@ pub(super) fn rows_above(batch: &RecordBatch, limit: usize) -> Vec<usize> {
     bytes.iter().enumerate().filter(|(_, bytes)| **bytes > limit).map(|(row, _)| row).collect()
 }
 
+/// The most bytes that a row of these columns has.
+pub(crate) fn widest_row(columns: &[ArrayRef]) -> usize {
+    let fixed: usize = columns.iter().map(fixed_width).sum();
+    let mut bytes = vec![fixed; columns.first().map_or(0, |column| column.len())];
+    columns.iter().for_each(|column| add_bytes(column, &mut bytes));
+    bytes.into_iter().max().unwrap_or(fixed)
+}
+
 /// Adds to each row what it has in this column beyond the fixed width.
 fn add_bytes(column: &ArrayRef, bytes: &mut [usize]) {
     match column.data_type() {

@@ -1,18 +1,17 @@
 //! From what is known of each signal to one sequence: the pure function that serving, datasets and comparisons share.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::feature::Feature;
 use super::gather::gather;
-use super::key::Keys;
 use super::query::{MAX_LIMIT, Order, Query, Sequence};
 use super::resolve::{Bounds, Pick};
 use super::rows_of_signal::{Next, SignalRows};
 use super::source::Source;
 use super::view;
 use crate::error::{Error, Result};
-use crate::rows::Rows;
-use crate::run::NO_FLOOR;
+use crate::rows::Columns;
 use tress_configs::plan::ViewPlan;
 
 /// What a read comes to.
@@ -23,11 +22,12 @@ pub enum Outcome {
     NeedMore,
 }
 
-/// A chosen row: of which signal, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Chosen rows that lie side by side: of which signal, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub signal: usize,
-    pub pick: Pick,
+    pub part: usize,
+    pub rows: Range<usize>,
 }
 
 /// Assembles the answer to `query` from `sources`, one per signal of the feature.
@@ -43,54 +43,72 @@ pub fn assemble(feature: &Feature, sources: &[Source<'_>], query: &Query) -> Res
     let mut signals = Vec::with_capacity(sources.len());
     for (index, (source, read)) in sources.iter().zip(feature.reads()).enumerate() {
         if query.signals.as_ref().is_none_or(|wanted| wanted.contains(&index)) {
-            let bounds = bounds(query, plan.window_ms.map(|ms| ms.saturating_mul(1000)), read.retention);
+            let bounds = feature.bounds(index, query);
             signals.push((index, SignalRows::new(source, read, bounds, limit)));
         }
     }
-    let keys = Keys::new(feature, &plan.deduplicate)?;
+    let mut heads = signals.iter_mut().map(|(_, rows)| rows.peek()).collect::<Result<Vec<_>>>()?;
     let mut seen = HashSet::new();
-    let mut chosen: Vec<Chosen> = Vec::with_capacity(limit.min(256));
-    let mut more = false;
-    while chosen.len() < limit {
-        let mut newest: Option<(usize, i64)> = None;
-        let mut floor = NO_FLOOR;
-        for (place, (_, rows)) in signals.iter_mut().enumerate() {
-            match rows.peek()? {
-                Next::Row { event_time, .. } => {
-                    // Signals come in the order that breaks ties: only a newer row takes the place.
-                    if newest.is_none_or(|(_, time)| event_time > time) {
-                        newest = Some((place, event_time));
-                    }
-                }
-                Next::Floor(at) => floor = floor.max(at),
-                Next::End => {}
-            }
-        }
-        let Some((place, event_time)) = newest else {
-            if floor == NO_FLOOR {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    let mut count = 0;
+    while count < limit {
+        let Some((place, event_time, least)) = newest(&heads) else {
+            if heads.iter().all(|head| *head == Next::End) {
                 break;
             }
             return Ok(Outcome::NeedMore);
         };
-        if event_time < floor {
+        if event_time < least {
             return Ok(Outcome::NeedMore);
         }
         let (signal, rows) = &mut signals[place];
-        let pick = rows.take()?;
-        let fresh = keys.of(sources, *signal, pick).is_none_or(|key| seen.insert(key));
-        if fresh {
-            chosen.push(Chosen { signal: *signal, pick });
+        let keyed = feature.keys().of_signal(*signal);
+        let span = rows.take(least, if keyed { 1 } else { limit - count })?;
+        heads[place] = rows.peek()?;
+        let pick = Pick { part: span.part, row: span.rows.start };
+        if keyed && !feature.keys().of(sources, *signal, pick).is_none_or(|key| seen.insert(key)) {
+            continue;
         }
-        more = chosen.len() == limit;
+        count += span.rows.len();
+        match chosen.last_mut() {
+            Some(last) if last.signal == *signal && last.part == span.part && last.rows.end == span.rows.start => {
+                last.rows.end = span.rows.end;
+            }
+            _ => chosen.push(Chosen { signal: *signal, part: span.part, rows: span.rows }),
+        }
     }
     let lower = signals.iter().map(|(_, rows)| rows.lower()).max().unwrap_or(i64::MIN);
-    finish(feature, sources, query, &Cut { chosen, lower, more }).map(Outcome::Complete)
+    finish(feature, sources, query, &Cut { chosen, count, lower, more: limit > 0 && count == limit }).map(Outcome::Complete)
+}
+
+/// The signal whose row comes next, that row's time, and the least time of rows behind it that come before every other signal's and are
+/// known of all signals.
+fn newest(heads: &[Next]) -> Option<(usize, i64, i64)> {
+    let mut newest: Option<(usize, i64)> = None;
+    for (place, head) in heads.iter().enumerate() {
+        // Signals come in the order that breaks ties: only a newer row takes the place.
+        if let Next::Row(time) = head
+            && newest.is_none_or(|(_, newest)| *time > newest)
+        {
+            newest = Some((place, *time));
+        }
+    }
+    let (newest, time) = newest?;
+    let least = heads.iter().enumerate().map(|(place, head)| match head {
+        Next::Row(other) if place < newest => other.saturating_add(1),
+        Next::Row(other) if place > newest => *other,
+        Next::Row(_) | Next::End => i64::MIN,
+        Next::Floor(floor) => *floor,
+    });
+    Some((newest, time, least.max().unwrap_or(i64::MIN)))
 }
 
 /// The rows of an answer and where it ends.
 struct Cut {
     /// Newest first.
     chosen: Vec<Chosen>,
+    /// How many rows these are.
+    count: usize,
     /// The earliest event_time that the read could give.
     lower: i64,
     /// Whether it ended because it was full.
@@ -111,32 +129,39 @@ fn check(feature: &Feature, sources: &[Source<'_>], query: &Query) -> Result<()>
     Ok(())
 }
 
-/// (as_of − window, as_of], retention, since, until: as closed bounds.
-fn bounds(query: &Query, window: Option<i64>, retention: Option<i64>) -> Bounds {
-    let after = |span: Option<i64>| span.map_or(i64::MIN, |s| query.as_of.saturating_sub(s).saturating_add(1));
-    Bounds {
-        lower: after(window).max(after(retention)).max(query.since.unwrap_or(i64::MIN)),
-        upper: query.as_of.min(query.until.map_or(i64::MAX, |u| u.saturating_sub(1))),
-        known_by: query.known_by.unwrap_or(i64::MAX),
+impl Feature {
+    /// What a read takes of a signal: (as_of − window, as_of], retention, since, until: as closed bounds.
+    pub(crate) fn bounds(&self, signal: usize, query: &Query) -> Bounds {
+        let after = |span: Option<i64>| span.map_or(i64::MIN, |s| query.as_of.saturating_sub(s).saturating_add(1));
+        let window = self.plan().window_ms.map(|ms| ms.saturating_mul(1000));
+        let retention = self.reads().get(signal).and_then(|read| read.retention);
+        Bounds {
+            lower: after(window).max(after(retention)).max(query.since.unwrap_or(i64::MIN)),
+            upper: query.as_of.min(query.until.map_or(i64::MAX, |u| u.saturating_sub(1))),
+            known_by: query.known_by.unwrap_or(i64::MAX),
+        }
     }
 }
 
 fn finish(feature: &Feature, sources: &[Source<'_>], query: &Query, cut: &Cut) -> Result<Sequence> {
     let chosen = &cut.chosen;
-    let time = |c: &Chosen| rows_of(sources, c).event_time()[c.pick.row];
-    let (newest, oldest) = (chosen.first().map(time), chosen.last().map(time));
+    let newest = chosen.first().map(|c| rows_of(sources, c).event_time(c.rows.start));
+    let oldest = chosen.last().map(|c| rows_of(sources, c).event_time(c.rows.end - 1));
+    let all = || (0..feature.events().fields().len()).collect::<Vec<_>>();
     let coverage = super::query::coverage(feature, sources, chosen);
     let rows = match &feature.plan().view {
         ViewPlan::Events => {
-            let wanted: Vec<usize> = query.columns.clone().unwrap_or_else(|| (0..feature.events().fields().len()).collect());
+            let rows = match &query.columns {
+                Some(wanted) => gather(feature, sources, chosen, wanted)?,
+                None => gather(feature, sources, chosen, &all())?,
+            };
             match query.order {
-                Order::NewestFirst => gather(feature, sources, chosen, &wanted)?,
-                Order::OldestFirst => gather(feature, sources, &chosen.iter().rev().copied().collect::<Vec<_>>(), &wanted)?,
+                Order::OldestFirst if rows.num_columns() > 0 => view::reversed(&rows)?,
+                Order::OldestFirst | Order::NewestFirst => rows,
             }
         }
         folded => {
-            let all: Vec<usize> = (0..feature.events().fields().len()).collect();
-            let events = gather(feature, sources, chosen, &all)?;
+            let events = gather(feature, sources, chosen, &all())?;
             let rows = match folded {
                 ViewPlan::Sessions { gap_ms } => {
                     let gap = gap_ms.saturating_mul(1000);
@@ -156,9 +181,9 @@ fn finish(feature: &Feature, sources: &[Source<'_>], query: &Query, cut: &Cut) -
             }
         }
     };
-    Ok(Sequence { rows, events: chosen.len(), newest, oldest, coverage })
+    Ok(Sequence { rows, events: cut.count, newest, oldest, coverage })
 }
 
-pub(super) fn rows_of<'a>(sources: &[Source<'a>], chosen: &Chosen) -> &'a Rows {
-    sources[chosen.signal].parts[chosen.pick.part].rows
+pub(super) fn rows_of<'a>(sources: &[Source<'a>], chosen: &Chosen) -> &'a Columns {
+    sources[chosen.signal].parts[chosen.part].rows
 }

@@ -8,6 +8,7 @@ use tress_configs::plan::{SignalRead, ViewPlan};
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::condition::Condition;
+use super::key::Keys;
 use super::view;
 use crate::error::{Context, Error, Result};
 
@@ -17,6 +18,7 @@ pub struct Feature {
     plan: Arc<FeaturePlan>,
     signals: Vec<Arc<SignalPlan>>,
     reads: Vec<Read>,
+    keys: Keys,
     /// Of events, before the view.
     events: SchemaRef,
     schema: SchemaRef,
@@ -24,7 +26,7 @@ pub struct Feature {
 
 /// One signal, compiled.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     /// Per column of the feature: the signal's column, `None` where the signal has none of that name.
     pub sources: Vec<Option<usize>>,
     pub filter: Option<Condition>,
@@ -66,7 +68,8 @@ impl Feature {
             ViewPlan::Sessions { .. } => view::session_schema(&events),
             ViewPlan::Objects { .. } => view::object_schema(&events),
         };
-        Ok(Self { plan, signals, reads, events, schema })
+        let keys = Keys::new(&plan, &reads, &plan.deduplicate)?;
+        Ok(Self { plan, signals, reads, keys, events, schema })
     }
 
     #[must_use]
@@ -89,7 +92,11 @@ impl Feature {
         &self.events
     }
 
-    pub(super) fn reads(&self) -> &[Read] {
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn reads(&self) -> &[Read] {
         &self.reads
     }
 }

@@ -2,95 +2,96 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
-use arrow::compute::interleave;
-use arrow::datatypes::Schema;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Schema};
 
-use super::assemble::Chosen;
+use super::assemble::{Chosen, rows_of};
 use super::feature::{EVENT_COLUMNS, Feature};
 use super::source::Source;
 use crate::error::Result;
-use crate::rows::col;
+use crate::rows::{self, Values};
 
 /// `wanted`: indexes into the schema of events.
 pub fn gather(feature: &Feature, sources: &[Source<'_>], chosen: &[Chosen], wanted: &[usize]) -> Result<RecordBatch> {
     let events = feature.events();
-    let schema = Arc::new(Schema::new(wanted.iter().map(|index| events.field(*index).clone()).collect::<Vec<_>>()));
+    let schema = Arc::new(Schema::new(wanted.iter().map(|index| Arc::clone(&events.fields()[*index])).collect::<Vec<_>>()));
     let places = Places::new(sources, chosen);
     let columns = wanted
         .iter()
         .map(|index| match index {
-            0 => places.column(|_| Some(col::EVENT_TIME), events.field(0).data_type()),
+            0 => Ok(places.times()),
             1 => Ok(labels(feature, chosen)),
-            column => places.column(
-                |signal| feature.reads()[signal].sources[column - EVENT_COLUMNS].map(|source| col::SIGNAL + source),
-                events.field(*column).data_type(),
-            ),
+            column => places.column(|signal| feature.reads()[signal].sources[column - EVENT_COLUMNS], events.field(*column).data_type()),
         })
         .collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(chosen.len()));
+    let options = RecordBatchOptions::new().with_row_count(Some(places.count));
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 fn labels(feature: &Feature, chosen: &[Chosen]) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(chosen.iter().map(|c| feature.reads()[c.signal].label.as_str())))
+    let labels = chosen.iter().flat_map(|c| c.rows.clone().map(|_| feature.reads()[c.signal].label.as_str()));
+    Arc::new(StringArray::from_iter_values(labels))
 }
 
 /// Where the chosen rows are, computed once for all columns.
 struct Places<'s, 'a> {
     sources: &'s [Source<'a>],
+    chosen: &'s [Chosen],
     count: usize,
-    /// Per chosen row: part, counted over all signals, and row; the signal beside it. Empty when the rows are adjacent.
-    rows: Vec<(usize, usize, usize)>,
-    /// When all rows lie in one part, one after the other: (signal, part of it, first row).
-    adjacent: Option<(usize, usize, usize)>,
+    /// Per chosen row: part, counted over all signals, and row. Empty when the rows lie side by side.
+    rows: Vec<(usize, usize)>,
 }
 
 impl<'s, 'a> Places<'s, 'a> {
-    fn new(sources: &'s [Source<'a>], chosen: &[Chosen]) -> Self {
-        let adjacent = chosen.first().and_then(|first| {
-            let side_by_side =
-                |(at, c): (usize, &Chosen)| c.signal == first.signal && c.pick.part == first.pick.part && c.pick.row == first.pick.row + at;
-            chosen.iter().enumerate().all(side_by_side).then_some((first.signal, first.pick.part, first.pick.row))
-        });
-        let rows = if adjacent.is_some() { Vec::new() } else { scattered(sources, chosen) };
-        Self { sources, count: chosen.len(), rows, adjacent }
-    }
-
-    /// `of`: for a signal, the batch column to read; `None` = null there.
-    fn column(&self, of: impl Fn(usize) -> Option<usize>, data_type: &arrow::datatypes::DataType) -> Result<ArrayRef> {
-        if self.count == 0 {
-            return Ok(arrow::array::new_empty_array(data_type));
-        }
-        if let Some((signal, part, first)) = self.adjacent {
-            return Ok(match of(signal) {
-                Some(column) => self.sources[signal].parts[part].rows.batch().column(column).slice(first, self.count),
-                None => new_null_array(data_type, self.count),
-            });
-        }
-        let null = new_null_array(data_type, 1);
-        let mut arrays: Vec<&dyn Array> = Vec::new();
-        for (signal, source) in self.sources.iter().enumerate() {
-            for part in &source.parts {
-                arrays.push(match of(signal) {
-                    Some(column) => part.rows.batch().column(column).as_ref(),
-                    None => null.as_ref(),
-                });
+    fn new(sources: &'s [Source<'a>], chosen: &'s [Chosen]) -> Self {
+        let count = chosen.iter().map(|c| c.rows.len()).sum();
+        let mut rows = Vec::new();
+        if chosen.len() > 1 {
+            rows.reserve_exact(count);
+            for c in chosen {
+                let part = sources[..c.signal].iter().map(|source| source.parts.len()).sum::<usize>() + c.part;
+                rows.extend(c.rows.clone().map(|row| (part, row)));
             }
         }
-        let indices: Vec<(usize, usize)> =
-            self.rows.iter().map(|&(part, row, signal)| (part, if of(signal).is_some() { row } else { 0 })).collect();
-        Ok(interleave(&arrays, &indices)?)
+        Self { sources, chosen, count, rows }
     }
-}
 
-/// Per chosen row its part, counted over all signals, its row, and its signal.
-fn scattered(sources: &[Source<'_>], chosen: &[Chosen]) -> Vec<(usize, usize, usize)> {
-    let first_of_signal = sources.iter().scan(0, |next, source| {
-        let first = *next;
-        *next += source.parts.len();
-        Some(first)
-    });
-    let first_part: Vec<usize> = first_of_signal.collect();
-    chosen.iter().map(|c| (first_part[c.signal] + c.pick.part, c.pick.row, c.signal)).collect()
+    fn times(&self) -> ArrayRef {
+        if let [all] = self.chosen {
+            return rows_of(self.sources, all).times(all.rows.clone());
+        }
+        let mut times = Vec::with_capacity(self.count);
+        for c in self.chosen {
+            let rows = rows_of(self.sources, c);
+            times.extend(c.rows.clone().map(|row| rows.event_time(row)));
+        }
+        Arc::new(rows::timestamps(times.into()))
+    }
+
+    /// `of`: for a signal, its column to read; `None` = null there.
+    fn column(&self, of: impl Fn(usize) -> Option<usize>, data_type: &DataType) -> Result<ArrayRef> {
+        match self.chosen {
+            [] => return Ok(arrow::array::new_empty_array(data_type)),
+            [all] => {
+                return match of(all.signal) {
+                    Some(column) => rows_of(self.sources, all).signal(column).slice(all.rows.clone()),
+                    None => Ok(new_null_array(data_type, self.count)),
+                };
+            }
+            _ => {}
+        }
+        let everywhere = (0..self.sources.len()).all(|signal| of(signal).is_some());
+        let null = Values::Plain(new_null_array(data_type, usize::from(!everywhere)));
+        let mut parts: Vec<&Values> = Vec::new();
+        for (signal, source) in self.sources.iter().enumerate() {
+            let column = of(signal);
+            parts.extend(source.parts.iter().map(|part| column.map_or(&null, |column| part.rows.signal(column))));
+        }
+        if everywhere {
+            return rows::gather(&parts, &self.rows);
+        }
+        let signals = self.chosen.iter().flat_map(|c| c.rows.clone().map(|_| c.signal));
+        let places = self.rows.iter().zip(signals).map(|(&(part, row), signal)| (part, if of(signal).is_some() { row } else { 0 }));
+        rows::gather(&parts, &places.collect::<Vec<_>>())
+    }
 }

@@ -2,11 +2,13 @@
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
+use tress_configs::FeaturePlan;
 
-use super::feature::Feature;
+use super::feature::Read;
 use super::resolve::Pick;
 use super::source::Source;
 use crate::error::{Error, Result};
+use crate::rows::Values;
 
 /// Which columns make the key, per signal.
 #[derive(Debug)]
@@ -17,8 +19,7 @@ pub struct Keys {
 
 impl Keys {
     /// `by`: output columns of the feature; empty = every row is on its own.
-    pub fn new(feature: &Feature, by: &[String]) -> Result<Self> {
-        let plan = feature.plan();
+    pub(super) fn new(plan: &FeaturePlan, reads: &[Read], by: &[String]) -> Result<Self> {
         let outputs =
             by.iter()
                 .map(|name| {
@@ -27,8 +28,13 @@ impl Keys {
                     })
                 })
                 .collect::<Result<Vec<_>>>()?;
-        let columns = feature.reads().iter().map(|read| outputs.iter().map(|output| read.sources[*output]).collect()).collect();
+        let columns = reads.iter().map(|read| outputs.iter().map(|output| read.sources[*output]).collect()).collect();
         Ok(Self { columns })
+    }
+
+    /// Whether rows of this signal have keys at all.
+    pub fn of_signal(&self, signal: usize) -> bool {
+        self.columns.get(signal).is_some_and(|columns| !columns.is_empty())
     }
 
     /// The key of a row; `None` when there is no key or a value of it is null: then it never matches another.
@@ -39,10 +45,17 @@ impl Keys {
         }
         let mut key = Vec::with_capacity(columns.len() * 9);
         for column in columns {
-            let array = sources[signal].parts[pick.part].rows.signal_column((*column)?);
-            append(&mut key, array.as_ref(), pick.row)?;
+            append_value(&mut key, sources[signal].parts[pick.part].rows.signal((*column)?), pick.row)?;
         }
         Some(key)
+    }
+}
+
+/// As [`append`], of a column in any form.
+fn append_value(key: &mut Vec<u8>, values: &Values, row: usize) -> Option<()> {
+    match values.place(row) {
+        Some((array, row)) => append(key, array.as_ref(), row),
+        None => append(key, values.slice(row..row + 1).ok()?.as_ref(), 0),
     }
 }
 

@@ -20,5 +20,5 @@ pub use assemble::{Outcome, assemble};
 pub use condition::Condition;
 pub use feature::Feature;
 pub use query::{Coverage, MAX_LIMIT, Order, Query, Sequence};
-pub use resolve::{Bounds, Pick, Resolved};
+pub use resolve::{Bounds, Pick, Resolved, Span};
 pub use source::{Index, Part, Source};

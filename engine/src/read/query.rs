@@ -90,10 +90,10 @@ pub(super) fn coverage(feature: &Feature, sources: &[Source<'_>], chosen: &[Chos
         }
     }
     for c in chosen {
-        let found = rows_of(sources, c).found()[c.pick.row];
+        let rows = rows_of(sources, c);
         for count in counts.iter_mut().filter(|count| count.signal == c.signal) {
-            count.events += 1;
-            count.found += usize::from(found & (1 << count.enrichment) != 0);
+            count.events += c.rows.len();
+            count.found += c.rows.clone().filter(|row| rows.found(*row) & (1 << count.enrichment) != 0).count();
         }
     }
     counts

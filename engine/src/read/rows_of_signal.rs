@@ -1,23 +1,21 @@
 //! One signal's rows as its feature reads them: resolved, within bounds, `where` applied, at most its length; and where they stop being known.
 
-use arrow::array::{Array, BooleanArray};
-use arrow::compute::interleave;
+use arrow::array::BooleanArray;
 use std::collections::VecDeque;
 
 use super::condition::Condition;
 use super::feature::Read;
-use super::resolve::{Bounds, Pick, Resolved};
+use super::resolve::{Bounds, Pick, Resolved, Span};
 use super::source::Source;
 use crate::error::{Error, Result};
+use crate::rows::{self, Values};
 use crate::run::NO_FLOOR;
 
 /// What comes next of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    Row {
-        pick: Pick,
-        event_time: i64,
-    },
+    /// A row of this event_time.
+    Row(i64),
     /// Below this event_time rows may exist that are not here.
     Floor(i64),
     /// Nothing more that this read could use.
@@ -37,6 +35,8 @@ pub struct SignalRows<'p, 'a> {
     /// Rows that passed and are not taken yet.
     ready: VecDeque<Pick>,
     chunk: usize,
+    /// Whether the feature wants every row.
+    straight: bool,
     /// How many more rows this signal may give.
     left: usize,
     /// The earliest event_time that the read could use.
@@ -54,6 +54,7 @@ impl<'p, 'a> SignalRows<'p, 'a> {
             ready: VecDeque::new(),
             chunk: limit.clamp(MIN_CHUNK, MAX_CHUNK),
             left: read.length.unwrap_or(usize::MAX),
+            straight: read.filter.is_none() && read.required_found == 0,
             lower: bounds.lower,
             exhausted: false,
         }
@@ -68,20 +69,31 @@ impl<'p, 'a> SignalRows<'p, 'a> {
         if self.left == 0 {
             return Ok(Next::End);
         }
-        while self.ready.is_empty() && !self.exhausted {
-            self.fill()?;
-        }
-        Ok(match self.ready.front() {
-            Some(&pick) => Next::Row { pick, event_time: self.source.parts[pick.part].rows.event_time()[pick.row] },
+        let next = if self.straight {
+            self.resolved.peek()
+        } else {
+            while self.ready.is_empty() && !self.exhausted {
+                self.fill()?;
+            }
+            self.ready.front().map(|pick| self.source.parts[pick.part].rows.event_time(pick.row))
+        };
+        Ok(match next {
+            Some(event_time) => Next::Row(event_time),
             None if self.source.floor == NO_FLOOR || self.source.floor <= self.lower => Next::End,
             None => Next::Floor(self.source.floor),
         })
     }
 
-    /// Takes the row that was peeked at.
-    pub fn take(&mut self) -> Result<Pick> {
-        self.left = self.left.saturating_sub(1);
-        self.ready.pop_front().ok_or_else(|| Error::internal("read signal: a row was taken that was not there"))
+    /// Takes the row that was peeked at and rows behind it with event_time ≥ `least`, as many as lie side by side; at most `most`.
+    pub fn take(&mut self, least: i64, most: usize) -> Result<Span> {
+        let taken = if self.straight {
+            self.resolved.take_span(least, most.min(self.left))
+        } else {
+            self.ready.pop_front().map(|pick| Span { part: pick.part, rows: pick.row..pick.row + 1 })
+        };
+        let span = taken.ok_or_else(|| Error::internal("read signal: a row was taken that was not there"))?;
+        self.left = self.left.saturating_sub(span.rows.len());
+        Ok(span)
     }
 
     /// Takes the next chunk of resolved rows and keeps those that the feature wants.
@@ -90,7 +102,7 @@ impl<'p, 'a> SignalRows<'p, 'a> {
         let parts = &self.source.parts;
         let Some(filter) = &self.read.filter else {
             // Nothing to evaluate: one row at a time costs nothing.
-            match self.resolved.find(|pick| parts[pick.part].rows.found()[pick.row] & required == required) {
+            match self.resolved.find(|pick| parts[pick.part].rows.found(pick.row) & required == required) {
                 Some(pick) => self.ready.push_back(pick),
                 None => self.exhausted = true,
             }
@@ -104,7 +116,7 @@ impl<'p, 'a> SignalRows<'p, 'a> {
         }
         let passed = self.evaluate(filter, &chunk)?;
         for (index, pick) in chunk.into_iter().enumerate() {
-            let found = parts[pick.part].rows.found()[pick.row] & required == required;
+            let found = parts[pick.part].rows.found(pick.row) & required == required;
             if found && passed.value(index) {
                 self.ready.push_back(pick);
             }
@@ -115,9 +127,9 @@ impl<'p, 'a> SignalRows<'p, 'a> {
     fn evaluate(&self, filter: &Condition, chunk: &[Pick]) -> Result<BooleanArray> {
         let indices: Vec<(usize, usize)> = chunk.iter().map(|p| (p.part, p.row)).collect();
         let columns = filter.columns().iter().map(|column| {
-            let arrays: Vec<&dyn Array> = self.source.parts.iter().map(|p| p.rows.signal_column(*column).as_ref()).collect();
-            interleave(&arrays, &indices)
+            let parts: Vec<&Values> = self.source.parts.iter().map(|p| p.rows.signal(*column)).collect();
+            rows::gather(&parts, &indices)
         });
-        filter.holds(columns.collect::<Result<Vec<_>, _>>()?, chunk.len())
+        filter.holds(columns.collect::<Result<Vec<_>>>()?, chunk.len())
     }
 }

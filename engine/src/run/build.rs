@@ -1,20 +1,31 @@
-//! Making runs: from rows in any order, and from other runs.
+//! Making runs from rows in any order.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::buffer::ScalarBuffer;
-use arrow::compute::interleave_record_batch;
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
 
 use super::{Directory, NO_FLOOR, Run, order, sort};
 use crate::entity::Entity;
 use crate::error::{Error, Result};
-use crate::rows::Rows;
+use crate::rows::{Columns, Flags, Form, Packed, Rows, col};
 
 /// What is known of each entity's floor; an entity that is not named has none.
 #[derive(Debug, Clone, Default)]
 pub struct Floors(HashMap<(i64, Entity), i64>);
+
+/// An entry of a directory that is being made.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub hash: i64,
+    /// `None` = a file of an older format does not say.
+    pub entity: Option<Entity>,
+    pub rows: usize,
+    pub floor: i64,
+}
 
 impl Floors {
     /// Also makes an entry for an entity without rows.
@@ -26,14 +37,10 @@ impl Floors {
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
-
-    fn of(&self, hash: i64, entity: &Entity) -> i64 {
-        self.0.get(&(hash, entity.clone())).copied().unwrap_or(NO_FLOOR)
-    }
 }
 
 impl Run {
-    /// A run without floors: of the tail, or of history for one read.
+    /// A run without floors, of history, for reads of whole sequences.
     ///
     /// # Errors
     /// `Corrupt` when the batch has not the system columns; `Invalid` beyond 2³¹ rows.
@@ -46,111 +53,124 @@ impl Run {
     /// # Errors
     /// As [`Run::from_rows`].
     pub fn with_floors(batch: RecordBatch, floors: &Floors) -> Result<Self> {
-        let rows = Rows::new(sort(batch)?)?;
-        let length = i32::try_from(rows.len()).map_err(|_| Error::invalid("build run: more than 2^31 rows in one run"))?;
-        // (hash, start, count, floor)
-        let mut entries: Vec<(i64, i32, i32, i64)> = Vec::new();
-        let mut start = 0;
-        while start < length {
-            let first = usize::try_from(start).unwrap_or(0);
-            let hash = rows.entity_hash()[first];
-            let entity = Entity::at(rows.entity(), first);
-            let mut end = start + 1;
-            while end < length {
-                let next = usize::try_from(end).unwrap_or(0);
-                if rows.entity_hash()[next] != hash || !entity.is_at(rows.entity(), next) {
-                    break;
-                }
-                end += 1;
-            }
-            entries.push((hash, start, end - start, floors.of(hash, &entity)));
-            start = end;
-        }
-        // Entities that have history, but no row here.
-        let with_rows = entries.len();
-        for ((hash, entity), floor) in &floors.0 {
-            let first = entries[..with_rows].partition_point(|e| e.0 < *hash);
-            let here = entries[first..with_rows]
-                .iter()
-                .take_while(|e| e.0 == *hash)
-                .any(|e| entity.is_at(rows.entity(), usize::try_from(e.1).unwrap_or(0)));
-            if !here {
-                entries.push((*hash, 0, 0, *floor));
-            }
-        }
-        entries.sort_by_key(|e| (e.0, e.1, e.3));
-        Ok(Self {
-            rows,
-            directory: Directory {
-                hash: entries.iter().map(|e| e.0).collect(),
-                start: entries.iter().map(|e| e.1).collect(),
-                count: entries.iter().map(|e| e.2).collect(),
-                floor: entries.iter().map(|e| e.3).collect(),
-            },
-        })
+        Self::new(batch, floors, Form::Sliced)
     }
 
-    /// A run from parts that were stored: `directory` = (hash, start, count, floor).
+    /// A run of the tail.
+    ///
+    /// # Errors
+    /// As [`Run::from_rows`].
+    pub fn dense(batch: RecordBatch) -> Result<Self> {
+        Self::new(batch, &Floors::default(), Form::Dense)
+    }
+
+    fn new(batch: RecordBatch, floors: &Floors, form: Form) -> Result<Self> {
+        let rows = Rows::new(sort(batch)?)?;
+        let mut missing = floors.0.clone();
+        let mut drafts: Vec<Draft> = entities(&rows)
+            .map(|range| {
+                let key = (rows.entity_hash()[range.start], Entity::at(rows.entity(), range.start));
+                let floor = missing.remove(&key).unwrap_or(NO_FLOOR);
+                Draft { hash: key.0, entity: Some(key.1), rows: range.len(), floor }
+            })
+            .collect();
+        // Entities that have history, but no row here.
+        if !missing.is_empty() {
+            drafts.extend(missing.into_iter().map(|((hash, entity), floor)| Draft { hash, entity: Some(entity), rows: 0, floor }));
+            drafts.sort_by(|a, b| (a.hash, &a.entity).cmp(&(b.hash, &b.entity)));
+        }
+        let all: Vec<(usize, usize)> = (0..rows.len()).map(|row| (0, row)).collect();
+        Self::assemble(Columns::gather(&[rows.columns()], &all, form)?, drafts)
+    }
+
+    /// A run of sorted rows; `drafts` in the order of the rows.
+    pub(super) fn assemble(rows: Columns, drafts: Vec<Draft>) -> Result<Self> {
+        let mut start = Vec::with_capacity(drafts.len() + 1);
+        let mut settled = Vec::with_capacity(drafts.len());
+        let mut next = 0;
+        for draft in &drafts {
+            start.push(row_number(next)?);
+            settled.push(is_settled(&rows, next..next + draft.rows));
+            next += draft.rows;
+        }
+        start.push(row_number(next)?);
+        let directory = Directory {
+            hash: drafts.iter().map(|draft| draft.hash).collect(),
+            start: start.into(),
+            floor: Packed::new(drafts.iter().map(|draft| draft.floor)),
+            settled: Flags::new(settled.into_iter()),
+            entity: entity_array(rows.schema().field(col::ENTITY).data_type(), drafts),
+        };
+        Self::from_parts(rows, directory)
+    }
+
+    /// A run from parts that may have been stored.
     ///
     /// # Errors
     /// `Corrupt` when the directory does not fit the rows.
-    pub(super) fn from_parts(
-        rows: Rows,
-        hash: ScalarBuffer<i64>,
-        ranges: (ScalarBuffer<i32>, ScalarBuffer<i32>),
-        floor: ScalarBuffer<i64>,
-    ) -> Result<Self> {
-        let (start, count) = ranges;
-        let length = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let fits = start.iter().zip(count.iter()).all(|(s, c)| *s >= 0 && *c >= 0 && i64::from(*s) + i64::from(*c) <= length);
-        let sorted = hash.windows(2).all(|w| w[0] <= w[1]);
-        if !(fits && sorted && hash.len() == start.len() && hash.len() == count.len() && hash.len() == floor.len()) {
+    pub(super) fn from_parts(rows: Columns, directory: Directory) -> Result<Self> {
+        let Directory { hash, start, floor, settled, entity } = &directory;
+        let entries = hash.len();
+        let whole = start.first() == Some(&0) && start.last().is_some_and(|end| usize::try_from(*end).is_ok_and(|end| end == rows.len()));
+        let sorted = hash.windows(2).all(|w| w[0] <= w[1]) && start.windows(2).all(|w| w[0] <= w[1]);
+        let as_long = start.len() == entries + 1 && floor.len() == entries && entity.len() == entries && settled.fits(entries);
+        let typed = rows.schema().fields().get(col::ENTITY).is_some_and(|field| field.data_type() == entity.data_type());
+        if !(whole && sorted && as_long && typed) {
             return Err(Error::corrupt("read run: its directory does not fit its rows"));
         }
-        Ok(Self { rows, directory: Directory { hash, start, count, floor } })
+        Ok(Self { rows, directory })
     }
 }
 
-/// Merges runs of one signal into one without floors, keeping the rows for which `keep` holds; rows that are equal in everything
-/// that the law looks at are kept once.
-///
-/// # Errors
-/// As [`Run::from_rows`].
-pub fn merge(runs: &[&Run], keep: impl Fn(&Rows, usize) -> bool) -> Result<Run> {
-    let Some(first) = runs.first() else {
-        return Err(Error::internal("merge runs: none given"));
+/// The rows of each entity, of sorted rows.
+pub(crate) fn entities(rows: &Rows) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start >= rows.len() {
+            return None;
+        }
+        let hash = rows.entity_hash()[start];
+        let mut end = start + 1;
+        while end < rows.len()
+            && rows.entity_hash()[end] == hash
+            && order::compare_entity(rows.entity(), start, rows.entity(), end) == Ordering::Equal
+        {
+            end += 1;
+        }
+        let range = start..end;
+        start = end;
+        Some(range)
+    })
+}
+
+/// Whether the rows of one entity need no resolving: each event is there in one state, and not deleted.
+fn is_settled(rows: &Columns, range: Range<usize>) -> bool {
+    let one_state = |a: usize, b: usize| {
+        order::compare_identity(rows, a, rows, b) != Ordering::Equal
+            || (order::compare_law(rows, a, rows, b) == Ordering::Equal && rows.ordinal(a) < rows.ordinal(b))
     };
-    let mut heads: Vec<usize> = vec![0; runs.len()];
-    let mut chosen: Vec<(usize, usize)> = Vec::new();
-    loop {
-        let mut best: Option<usize> = None;
-        for (index, run) in runs.iter().enumerate() {
-            if heads[index] >= run.rows.len() {
-                continue;
-            }
-            best = match best {
-                Some(b) if order::compare(&runs[b].rows, heads[b], &run.rows, heads[index]) != Ordering::Greater => Some(b),
-                _ => Some(index),
-            };
-        }
-        let Some(best) = best else { break };
-        let row = heads[best];
-        heads[best] += 1;
-        let rows = &runs[best].rows;
-        let copy = chosen.last().is_some_and(|&(r, i)| {
-            let last: &Rows = &runs[r].rows;
-            order::compare_law(last, i, rows, row) == Ordering::Equal
-                && last.ordinal()[i] == rows.ordinal()[row]
-                && order::compare_identity(last, i, rows, row) == Ordering::Equal
-                && last.entity_hash()[i] == rows.entity_hash()[row]
-                && Entity::at(last.entity(), i).is_at(rows.entity(), row)
-        });
-        if !copy && keep(rows, row) {
-            chosen.push((best, row));
-        }
-    }
-    let batches: Vec<&RecordBatch> = runs.iter().map(|r| r.rows.batch()).collect();
-    let merged =
-        if chosen.is_empty() { RecordBatch::new_empty(first.rows.batch().schema()) } else { interleave_record_batch(&batches, &chosen)? };
-    Run::from_rows(merged)
+    range.clone().all(|row| !rows.deleted(row)) && range.clone().skip(1).all(|row| one_state(row - 1, row))
+}
+
+fn row_number(row: usize) -> Result<i32> {
+    i32::try_from(row).map_err(|_| Error::invalid("build run: more than 2^31 rows in one run"))
+}
+
+fn entity_array(data_type: &DataType, drafts: Vec<Draft>) -> ArrayRef {
+    let mut array: ArrayRef = match data_type {
+        DataType::Int64 => Arc::new(
+            drafts
+                .iter()
+                .map(|draft| if let Some(Entity::Int64(number)) = &draft.entity { Some(*number) } else { None })
+                .collect::<Int64Array>(),
+        ),
+        _ => Arc::new(
+            drafts
+                .iter()
+                .map(|draft| if let Some(Entity::String(text)) = &draft.entity { Some(text.as_str()) } else { None })
+                .collect::<StringArray>(),
+        ),
+    };
+    array.shrink_to_fit();
+    array
 }

@@ -1,8 +1,11 @@
-//! A run as a file: two uncompressed Arrow IPC files, one of the rows and one of the directory, behind a header that says how long they are.
+//! A run as a file: two uncompressed Arrow IPC files, one of its columns and one of the schema of its rows, behind a header that says
+//! how long they are.
 //!
 //! ```text
-//! magic, version │ u64 length of rows │ u64 length of directory │ u64 checksum │ to 64 bytes │ rows, to 64 bytes │ directory
+//! magic, version │ u64 length of columns │ u64 length of schema │ u64 checksum │ to 64 bytes │ columns, to 64 bytes │ schema
 //! ```
+//!
+//! Version 2. Files of version 1 are read, too: they hold a batch of rows and, in place of the schema, a directory.
 //!
 //! The checksum is xxh3-64 of every other byte: arrays have none, and a flipped bit in one would be served as a value.
 
@@ -11,21 +14,23 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int32Array, Int64Array, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use arrow::datatypes::{Int32Type, Int64Type};
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow::ipc::{Block, root_as_footer};
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Run;
+use super::build::Draft;
+use super::{Run, stored};
+use crate::entity::Entity;
 use crate::error::{Context, Error, Result};
-use crate::rows::Rows;
+use crate::rows::{Columns, Form, Rows};
 
 /// `TRESSRN` and the version of this format.
-const MAGIC: [u8; 8] = *b"TRESSRN\x01";
+const MAGIC: [u8; 8] = *b"TRESSRN\x02";
 const CHECKSUM: Range<usize> = 24..32;
 const HEADER: usize = 64;
 
@@ -34,30 +39,16 @@ const HEADER: usize = 64;
 /// # Errors
 /// `Internal` when a column cannot be written as IPC.
 pub fn encode(run: &Run) -> Result<Bytes> {
-    let rows = ipc(run.rows.batch())?;
-    let d = &run.directory;
-    let directory = ipc(&RecordBatch::try_new(
-        Arc::new(Schema::new(vec![
-            Field::new("hash", DataType::Int64, false),
-            Field::new("start", DataType::Int32, false),
-            Field::new("count", DataType::Int32, false),
-            Field::new("floor", DataType::Int64, false),
-        ])),
-        vec![
-            Arc::new(Int64Array::new(d.hash.clone(), None)),
-            Arc::new(Int32Array::new(d.start.clone(), None)),
-            Arc::new(Int32Array::new(d.count.clone(), None)),
-            Arc::new(Int64Array::new(d.floor.clone(), None)),
-        ],
-    )?)?;
-    let mut out = Vec::with_capacity(HEADER + rows.len() + directory.len() + 64);
+    let table = ipc(&stored::to_table(run)?)?;
+    let schema = ipc(&RecordBatch::new_empty(Arc::clone(run.rows.schema())))?;
+    let mut out = Vec::with_capacity(HEADER + table.len() + schema.len() + 64);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&(rows.len() as u64).to_le_bytes());
-    out.extend_from_slice(&(directory.len() as u64).to_le_bytes());
+    out.extend_from_slice(&(table.len() as u64).to_le_bytes());
+    out.extend_from_slice(&(schema.len() as u64).to_le_bytes());
     out.resize(HEADER, 0);
-    out.extend_from_slice(&rows);
+    out.extend_from_slice(&table);
     out.resize(out.len().next_multiple_of(64), 0);
-    out.extend_from_slice(&directory);
+    out.extend_from_slice(&schema);
     let checksum = checksum(&out);
     out[CHECKSUM].copy_from_slice(&checksum);
     Ok(Bytes::from(out))
@@ -72,7 +63,7 @@ pub fn read(bytes: Bytes) -> Result<Run> {
     if header[..7] != MAGIC[..7] {
         return Err(Error::corrupt("read run: the file is not a run"));
     }
-    if header[7] != MAGIC[7] {
+    if !matches!(header[7], 1 | 2) {
         return Err(Error::corrupt(format!("read run: format {} is not known here; use a newer program", header[7])));
     }
     let length = |at: usize| {
@@ -80,23 +71,46 @@ pub fn read(bytes: Bytes) -> Result<Run> {
         word.copy_from_slice(&header[at..at + 8]);
         usize::try_from(u64::from_le_bytes(word)).unwrap_or(usize::MAX)
     };
-    let (rows, directory) = (length(8), length(16));
-    let directory_at = HEADER.checked_add(rows).map(|end| end.next_multiple_of(64)).unwrap_or(usize::MAX);
-    if directory_at.checked_add(directory) != Some(bytes.len()) {
+    let (first, second) = (length(8), length(16));
+    let second_at = HEADER.checked_add(first).map(|end| end.next_multiple_of(64)).unwrap_or(usize::MAX);
+    if second_at.checked_add(second) != Some(bytes.len()) {
         return Err(Error::corrupt("read run: the file is not as long as its header says; it was cut or damaged"));
     }
     if header[CHECKSUM] != checksum(&bytes) {
         return Err(Error::corrupt("read run: its checksum is not that of its content; it was damaged"));
     }
+    let version = header[7];
     let buffer = Buffer::from(bytes);
-    let rows = decode(&buffer.slice_with_length(HEADER, rows))?;
-    let directory = decode(&buffer.slice_with_length(directory_at, directory))?;
+    let first = decode(&buffer.slice_with_length(HEADER, first))?;
+    let second = decode(&buffer.slice_with_length(second_at, second))?;
+    match version {
+        1 => read_rows(first, &second),
+        _ => stored::from_table(&first, second.schema()),
+    }
+}
+
+/// Version 1: sorted rows and (hash, first row, rows, floor) per entity. Entries without rows do not say whose they are.
+fn read_rows(rows: RecordBatch, directory: &RecordBatch) -> Result<Run> {
+    let wrong = || Error::corrupt("read run: its directory does not fit its rows");
     let int64 = |i: usize| directory.columns().get(i).and_then(|c| c.as_primitive_opt::<Int64Type>()).map(|c| c.values().clone());
     let int32 = |i: usize| directory.columns().get(i).and_then(|c| c.as_primitive_opt::<Int32Type>()).map(|c| c.values().clone());
-    match (int64(0), int32(1), int32(2), int64(3)) {
-        (Some(hash), Some(start), Some(count), Some(floor)) => Run::from_parts(Rows::new(rows)?, hash, (start, count), floor),
-        _ => Err(Error::corrupt("read run: its directory has other columns than a run's")),
+    let (Some(hash), Some(start), Some(count), Some(floor)) = (int64(0), int32(1), int32(2), int64(3)) else {
+        return Err(wrong());
+    };
+    let rows = Rows::new(rows)?;
+    let mut drafts = Vec::with_capacity(hash.len());
+    let mut next = 0usize;
+    for ((hash, floor), (start, count)) in hash.iter().zip(floor.iter()).zip(start.iter().zip(count.iter())) {
+        let (start, count) = (usize::try_from(*start).map_err(|_| wrong())?, usize::try_from(*count).map_err(|_| wrong())?);
+        if count > 0 && (start != next || next + count > rows.len() || rows.entity_hash()[next] != *hash) {
+            return Err(wrong());
+        }
+        let entity = (count > 0).then(|| Entity::at(rows.entity(), next));
+        drafts.push(Draft { hash: *hash, entity, rows: count, floor: *floor });
+        next += count;
     }
+    let all: Vec<(usize, usize)> = (0..rows.len()).map(|row| (0, row)).collect();
+    Run::assemble(Columns::gather(&[rows.columns()], &all, Form::Sliced)?, drafts)
 }
 
 /// Of all bytes but its own. `file` is at least a header long.

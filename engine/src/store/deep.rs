@@ -76,7 +76,7 @@ impl<'h> Reading<'h> {
 
     fn source(&self) -> Source<'_> {
         let mut source = self.held.tail();
-        source.parts.extend(self.rows.iter().map(|rows| Part { rows, index: Index::Range(0..rows.len()) }));
+        source.parts.extend(self.rows.iter().map(|rows| Part::new(rows.columns(), Index::Range(0..rows.len()))));
         source.floor = self.floor;
         source
     }

@@ -11,6 +11,7 @@ mod hot;
 mod read_set;
 mod shard;
 mod spill;
+mod tier;
 
 pub use read_set::{Held, ReadSet, Sealed};
 pub use shard::{Frozen, Settings, Shard};

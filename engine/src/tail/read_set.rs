@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::Array;
-
 use super::hot::Hot;
 use super::spill::TailRun;
 use crate::backfill::{Cut, Position};
 use crate::entity::Entity;
 use crate::history::Snapshot;
 use crate::read::{Index, Part, Source};
-use crate::rows::Rows;
+use crate::rows::Columns;
 use crate::run::{NO_FLOOR, Run, order};
 
 /// What is sealed of one shard: its part of a base, and the history that base was made from.
@@ -29,13 +27,9 @@ pub struct Sealed {
 impl Sealed {
     /// Whether history has the row: then the tail need not keep it.
     #[must_use]
-    pub fn covers(&self, rows: &Rows, row: usize) -> bool {
+    pub fn covers(&self, rows: &Columns, row: usize) -> bool {
         self.cut.as_ref().is_some_and(|cut| {
-            cut.covers(Position {
-                partition: rows.partition().is_valid(row).then(|| rows.partition().value(row)),
-                offset: rows.offset().is_valid(row).then(|| rows.offset().value(row)),
-                available_at: rows.available_at()[row],
-            })
+            cut.covers(Position { partition: rows.partition(row), offset: rows.offset(row), available_at: rows.available_at(row) })
         })
     }
 }
@@ -64,7 +58,7 @@ impl ReadSet {
         let mut hot = self.hot.find(entity, hash);
         for (batch, places) in &mut hot {
             if let Some(rows) = self.hot.batch(*batch) {
-                places.sort_by(|a, b| order::compare_in_entity(rows, *a as usize, rows, *b as usize));
+                places.sort_by(|a, b| order::compare_in_entity(rows.columns(), *a as usize, rows.columns(), *b as usize));
             }
         }
         Held { set: self, hot, entity: entity.clone(), hash }
@@ -100,7 +94,7 @@ impl Held {
             if let Some(entry) = run.find(&self.entity, self.hash) {
                 floor.get_or_insert(entry.floor);
                 if !entry.rows.is_empty() {
-                    source.parts.push(Part { rows: run.rows(), index: Index::Range(entry.rows) });
+                    source.parts.push(Part::of_run(run, entry));
                 }
             }
         }
@@ -114,12 +108,12 @@ impl Held {
         let mut parts = Vec::with_capacity(self.hot.len() + self.set.runs.len() + 2);
         for (batch, places) in &self.hot {
             if let Some(rows) = self.set.hot.batch(*batch) {
-                parts.push(Part { rows, index: Index::List(places.clone()) });
+                parts.push(Part::new(rows.columns(), Index::List(places.clone())));
             }
         }
         for run in &self.set.runs {
             if let Some(entry) = run.run().find(&self.entity, self.hash) {
-                parts.push(Part { rows: run.run().rows(), index: Index::Range(entry.rows) });
+                parts.push(Part::of_run(run.run(), entry));
             }
         }
         Source { parts, floor: NO_FLOOR }

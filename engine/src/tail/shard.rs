@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use super::hot::{Appended, Hot, MAX_ROWS};
 use super::read_set::{ReadSet, Sealed};
 use super::spill::TailRun;
+use super::tier::to_merge;
 use crate::backfill::Cut;
 use crate::error::Result;
 use crate::faults::{self, Point};
-use crate::rows::Rows;
+use crate::rows::{Columns, Rows};
 use crate::run::{self, Run};
 
 /// What a shard may use.
@@ -56,9 +57,6 @@ pub struct Frozen {
     /// What base has of the source, and the runs have no more.
     pub covered: Option<Cut>,
 }
-
-/// Runs of which none is this many times larger than the next are merged.
-const TIER: usize = 4;
 
 impl Shard {
     #[must_use]
@@ -186,7 +184,7 @@ impl Shard {
         let batches: Vec<&RecordBatch> = set.hot.batches().map(Rows::batch).collect();
         let Some(first) = batches.first() else { return Ok(()) };
         faults::point(Point::TailFreeze)?;
-        let mut run = Run::from_rows(concat_batches(&first.schema(), batches)?)?;
+        let mut run = Run::dense(concat_batches(&first.schema(), batches)?)?;
         // What is read again after a restart may be in base already.
         if (0..run.rows().len()).any(|row| set.sealed.covers(run.rows(), row)) {
             run = run::merge(&[&run], |rows, row| !set.sealed.covers(rows, row))?;
@@ -220,27 +218,15 @@ impl Shard {
     }
 }
 
-/// The longest row of smallest runs in which none is [`TIER`] times larger than all smaller ones together.
+/// Runs that are to become one; none or several.
 fn like_in_size(runs: &[Arc<TailRun>]) -> Vec<Arc<TailRun>> {
     let mut by_size: Vec<&Arc<TailRun>> = runs.iter().collect();
     by_size.sort_by_key(|run| run.run().rows().len());
-    let (mut total, mut take) = (0, 0);
-    for (index, run) in by_size.iter().enumerate() {
-        let rows = run.run().rows().len();
-        if index > 0 && rows > total * TIER {
-            break;
-        }
-        total += rows;
-        take = index + 1;
-    }
-    // Two small runs are not worth it: a few are read as fast as one.
-    if take < TIER {
-        return Vec::new();
-    }
-    by_size[..take].iter().map(|run| Arc::clone(run)).collect()
+    let sizes: Vec<usize> = by_size.iter().map(|run| run.run().rows().len()).collect();
+    by_size[..to_merge(&sizes)].iter().map(|run| Arc::clone(run)).collect()
 }
 
-fn merge(runs: &[Arc<TailRun>], keep: impl Fn(&Rows, usize) -> bool) -> Result<Run> {
+fn merge(runs: &[Arc<TailRun>], keep: impl Fn(&Columns, usize) -> bool) -> Result<Run> {
     let runs: Vec<&Run> = runs.iter().map(|run| run.run()).collect();
     run::merge(&runs, keep)
 }

@@ -55,9 +55,9 @@ fn offsets(shard: &Shard, entity: &str) -> BTreeSet<i64> {
         let mut newest = i64::MAX;
         for at in 0..part.len() {
             let row = part.row(at);
-            assert!(part.rows.event_time()[row] <= newest, "a part is newest first");
-            newest = part.rows.event_time()[row];
-            seen.insert(part.rows.offset().value(row));
+            assert!(part.rows.event_time(row) <= newest, "a part is newest first");
+            newest = part.rows.event_time(row);
+            seen.insert(part.rows.offset(row).unwrap());
         }
     }
     seen

@@ -1,5 +1,6 @@
 //! The properties that define the product, against a naive oracle over all raw event versions.
 
+mod batch;
 mod definitions;
 mod identity;
 mod oracle;

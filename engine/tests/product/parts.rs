@@ -123,7 +123,7 @@ pub enum Holder {
 impl Holder {
     fn part(&self, entity: &Entity, hash: i64) -> Option<Part<'_>> {
         match self {
-            Self::Run(run) => run.find(entity, hash).map(|entry| Part { rows: run.rows(), index: Index::Range(entry.rows) }),
+            Self::Run(run) => run.find(entity, hash).map(|entry| Part::of_run(run, entry)),
             Self::Hot(rows) => {
                 let mut list: Vec<u32> = (0..rows.len()).filter(|i| entity.is_at(rows.entity(), *i)).map(|i| i as u32).collect();
                 list.sort_by_key(|i| {
@@ -132,7 +132,7 @@ impl Holder {
                         (Reverse(rows.version()[i]), Reverse(rows.raw_hash()[i]), rows.available_at()[i], Reverse(rows.backfill()[i]));
                     (Reverse(rows.event_time()[i]), rows.event_id()[i], rows.ordinal()[i], law)
                 });
-                Some(Part { rows, index: Index::List(list) })
+                Some(Part::new(rows.columns(), Index::List(list)))
             }
         }
     }
@@ -160,7 +160,8 @@ pub fn scatter(signal: &SignalWorld, rows: &[Stored], hashing: Hashing, dice: &m
 fn holder(signal: &SignalWorld, rows: &[Stored], hashing: Hashing, dice: &mut Dice) -> Holder {
     let mut rows = rows.to_vec();
     dice.shuffle(&mut rows);
-    let run = |rows: &[Stored]| Run::from_rows(batch(signal, rows, hashing)).expect("a run");
+    let form = if dice.roll(2) == 0 { Run::from_rows } else { Run::dense };
+    let run = |rows: &[Stored]| form(batch(signal, rows, hashing)).expect("a run");
     match dice.roll(4) {
         0 => Holder::Hot(Rows::new(batch(signal, &rows, hashing)).expect("rows")),
         1 => Holder::Run(run(&rows)),

@@ -1,9 +1,11 @@
 //! Runs by themselves: merging is a set union by the law, a file gives back what was put in, a damaged file is refused.
 
+use arrow::array::RecordBatch;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use tress_engine::ErrorKind;
 use tress_engine::entity::Entity;
+use tress_engine::rows::{Columns, col};
 use tress_engine::run::{self, Floors, Run};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -17,7 +19,11 @@ const CHECKSUM: std::ops::Range<usize> = 24..32;
 const BODY: usize = 64;
 
 fn run_of(signal: &SignalWorld, rows: &[Stored]) -> Run {
-    Run::from_rows(batch(signal, rows, Hashing::Real)).expect("a run")
+    Run::dense(batch(signal, rows, Hashing::Real)).expect("a run")
+}
+
+fn all(run: &Run) -> RecordBatch {
+    run.batch(0..run.rows().len()).expect("its rows")
 }
 
 fn merged(runs: &[&Run]) -> Run {
@@ -37,7 +43,10 @@ fn three(world: &World, dice: &mut Dice) -> [Run; 3] {
 
 fn same(a: &Run, b: &Run) -> bool {
     let entries = |run: &Run| (0..run.directory().len()).map(|i| run.directory().entry(i)).collect::<Vec<_>>();
-    a.rows().batch() == b.rows().batch() && a.directory().hashes() == b.directory().hashes() && entries(a) == entries(b)
+    all(a) == all(b)
+        && a.directory().entities() == b.directory().entities()
+        && a.directory().hashes() == b.directory().hashes()
+        && entries(a) == entries(b)
 }
 
 /// With some floors, also for an entity that has no rows.
@@ -95,10 +104,10 @@ proptest! {
     #[test]
     fn merging_keeps_what_is_to_be_kept_as_if_the_rest_had_never_been_there(world in world(SIZE), seed: u64, at in -3i64..12) {
         let [a, b, c] = three(&world, &mut Dice::new(seed));
-        let keep = |rows: &tress_engine::rows::Rows, row: usize| rows.available_at()[row] >= at * 1000 && rows.offset().value(row) % 3 != 0;
+        let keep = |rows: &Columns, row: usize| rows.available_at(row) >= at * 1000 && rows.offset(row).unwrap_or(0) % 3 != 0;
         let only = |run: &Run| {
             let kept: arrow::array::BooleanArray = (0..run.rows().len()).map(|row| Some(keep(run.rows(), row))).collect();
-            Run::from_rows(arrow::compute::filter_record_batch(run.rows().batch(), &kept).expect("a filter")).expect("a run")
+            Run::from_rows(arrow::compute::filter_record_batch(&all(run), &kept).expect("a filter")).expect("a run")
         };
         let merged_then = run::merge(&[&a, &b, &c], keep).expect("a merged run");
         prop_assert!(same(&merged_then, &merged(&[&only(&a), &only(&b), &only(&c)])));
@@ -109,7 +118,8 @@ proptest! {
         let run = with_floors(&world, &mut Dice::new(seed));
         for event in &world.signals[0].oracle.events {
             let entity = crate::world::entity(&event.entity);
-            let rows = (0..run.rows().len()).filter(|row| entity.is_at(run.rows().entity(), *row)).collect::<Vec<_>>();
+            let all = all(&run);
+            let rows = (0..run.rows().len()).filter(|row| entity.is_at(all.column(col::ENTITY), *row)).collect::<Vec<_>>();
             match run.find(&entity, entity.hash()) {
                 Some(entry) => prop_assert_eq!(entry.rows.collect::<Vec<_>>(), rows),
                 None => prop_assert!(rows.is_empty()),
