@@ -23,6 +23,7 @@ pub mod name;
 pub mod nearest;
 pub mod path;
 pub mod plan;
+pub mod platform;
 pub mod reference;
 pub mod schema;
 mod scope;

@@ -1,6 +1,9 @@
 //! Time, injected. The only place that reads the machine's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What time it is: microseconds since 1970, UTC.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -16,6 +19,28 @@ impl Clock for SystemClock {
     fn now_micros(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// How long something takes, and how long to wait, by a clock that never goes back. For measures and patience: no data depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// When it will show this much: for `tokio::time::sleep_until`.
+    #[must_use]
+    pub fn reaches(&self, elapsed: Duration) -> Instant {
+        self.0 + elapsed
     }
 }
 

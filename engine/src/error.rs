@@ -137,6 +137,12 @@ impl From<object_store::Error> for Error {
         let kind = match &e {
             object_store::Error::NotFound { .. } => ErrorKind::NotFound,
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => ErrorKind::Conflict,
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                return Self::invalid(
+                    "the object store refuses these keys, or what they ask for; look at the connection's credentials secret",
+                )
+                .with_source(e);
+            }
             _ if is_full(&e) => ErrorKind::Full,
             _ => ErrorKind::Unavailable,
         };

@@ -65,6 +65,8 @@ points! {
     ReadSetSwap,
     ChangelogTrim,
     RouteWrite,
+    /// Before a file is deleted that nothing refers to.
+    Vacuum,
 }
 
 /// What happens at an armed point.

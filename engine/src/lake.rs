@@ -2,6 +2,8 @@
 
 mod disk;
 mod local;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::sync::Arc;
 
@@ -15,7 +17,9 @@ use url::Url;
 use self::disk::Disk;
 use self::local::LocalStore;
 pub use self::local::with_the_next_agreement;
-use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "s3")]
+pub use self::s3::{Keys, S3};
+use crate::error::{Context, Error, ErrorKind, Result};
 
 /// An object store and where the lake is in it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,6 +62,30 @@ impl Lake {
         Self::new(Arc::new(LocalStore::new(Arc::new(Disk::new(folder)))), root)
     }
 
+    /// Makes sure that files survive a loss of power: those of a local folder that a program put there which did not see to it.
+    ///
+    /// # Errors
+    /// When a file is not there or the disk fails.
+    pub async fn persist(&self, paths: Vec<Path>) -> Result<()> {
+        let Ok(root) = self.root.to_file_path() else { return Ok(()) };
+        let sync = move || {
+            let mut folders = std::collections::BTreeSet::new();
+            for path in &paths {
+                let file = path.parts().fold(root.clone(), |folder, part| folder.join(part.as_ref()));
+                std::fs::File::open(&file).and_then(|f| f.sync_all()).map_err(Error::from).context(|| format!("sync {path}"))?;
+                folders.extend(file.parent().map(std::path::Path::to_owned));
+            }
+            for folder in folders {
+                std::fs::File::open(&folder)
+                    .and_then(|f| f.sync_all())
+                    .map_err(Error::from)
+                    .context(|| "sync a folder of the lake".to_owned())?;
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(sync).await.map_err(|e| Error::internal("sync the lake").with_source(e))?
+    }
+
     /// The files, by the paths of [`crate::layout`].
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -69,6 +97,12 @@ impl Lake {
     pub fn file(&self, path: &Path) -> Option<std::path::PathBuf> {
         let root = self.root.to_file_path().ok()?;
         Some(path.parts().fold(root, |folder, part| folder.join(part.as_ref())))
+    }
+
+    /// Who this lake is: bucket and prefix. `None` for a folder, which may move with the machine.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        (self.root.scheme() != "file").then_some(self.root.as_str())
     }
 
     /// The files of the table at `path`, by paths relative to the table: what `add` actions name.

@@ -55,6 +55,24 @@ pub fn history_file_backfill(path: &str) -> Option<u64> {
     number.parse().ok()
 }
 
+/// The folder of a signal revision's pins: versions of its history that stay.
+#[must_use]
+pub fn pins(uid: &str) -> Path {
+    signal(uid).join("pins")
+}
+
+/// The pin of whatever has this digest.
+#[must_use]
+pub fn pin(uid: &str, by: &str) -> Path {
+    pins(uid).join(format!("{by}.json"))
+}
+
+/// The log of a Delta table.
+#[must_use]
+pub fn delta_log(table: &Path) -> Path {
+    table.clone().join("_delta_log")
+}
+
 /// The folder of backfills' work plans, tasks and seals.
 #[must_use]
 pub fn backfills(uid: &str) -> Path {
@@ -116,6 +134,14 @@ pub fn raw(connection: &str, topic: &str, topic_id: &str) -> Path {
 #[must_use]
 pub fn raw_file(partition: i32, start: i64, end: i64) -> String {
     format!("partition-{partition:05}/{start:020}-{end:020}.parquet")
+}
+
+/// The partition and the first offset of a data file of a raw table; `None` for what is none.
+#[must_use]
+pub fn raw_file_start(path: &str) -> Option<(i32, i64)> {
+    let (folder, name) = path.strip_suffix(".parquet")?.rsplit_once('/')?;
+    let partition = folder.rsplit('/').next()?.strip_prefix("partition-")?.parse().ok()?;
+    Some((partition, name.split_once('-')?.0.parse().ok()?))
 }
 
 /// The transaction of a raw table whose version says how far a partition is archived.

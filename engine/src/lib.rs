@@ -39,5 +39,6 @@ pub mod serve;
 pub mod store;
 pub mod stream;
 pub mod tail;
+pub mod vacuum;
 
 pub use error::{Error, ErrorKind, Result};

@@ -13,13 +13,16 @@ use crate::exit::{Outcome, usage};
 Examples:
   make demo                     fetches the data, builds, and runs this
   KEEP=1 make demo              leaves the server running
-  tress demo --data \"$(scripts/movielens)\"
+  tress demo --data \"$(scripts/movielens)\" --python \"$(scripts/python --where)\"
 
 Exit code 1 if a claim does not hold.")]
 pub struct Arguments {
     /// The folder of MovieLens 100k [default: where scripts/movielens puts it].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A Python that has Polars: it reads the training set.
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
     /// Leave the server running.
     #[arg(long)]
     keep: bool,
@@ -30,7 +33,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         Some(data) => data,
         None => cache()?.join("ml-100k"),
     };
-    demo::run(&Settings { data, end: if arguments.keep { End::KeepRunning } else { End::CleanUp } })
+    let end = if arguments.keep { End::KeepRunning } else { End::CleanUp };
+    demo::run(&Settings { data, python: arguments.python, end })
 }
 
 /// Where things are kept that can be fetched again.

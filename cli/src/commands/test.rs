@@ -1,10 +1,10 @@
 //! `tress test`.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 use futures::StreamExt;
+use tress_engine::clock::Stopwatch;
 
 use crate::definitions::Workspace;
 use crate::exit::Outcome;
@@ -42,7 +42,7 @@ pub struct Arguments {
 const AT_ONCE: usize = 8;
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let workspace = Workspace::load(std::slice::from_ref(&arguments.dir))?;
     if !workspace.must_be_sound()? {
         return Ok(Outcome::Invalid);

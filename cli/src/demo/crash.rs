@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tress_engine::clock::Stopwatch;
 
 use super::data::{self, Data};
 use super::proof;
@@ -90,7 +91,7 @@ fn start(dir: &Path, data: &Data, more: &[&str]) -> anyhow::Result<Child> {
 
 /// Waits until so many records are in the topic; how many there are then.
 fn appended_at_least(dir: &Path, records: usize, child: &mut Child) -> anyhow::Result<usize> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     while began.elapsed() < PATIENCE {
         if let Some(status) = child.try_wait()? {
             bail!("tress dev ended by itself ({status}): see {}", dir.join("dev.log").display());
@@ -115,7 +116,7 @@ fn appended_at_least(dir: &Path, records: usize, child: &mut Child) -> anyhow::R
 /// # Errors
 /// When none does in time.
 pub fn wait_until_up(dir: &Path) -> anyhow::Result<Address> {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     while began.elapsed() < PATIENCE {
         if let Some(address) = Address::of(dir)?
             && remote::perform(&address, &Operation::Status, &|_| {})

@@ -26,6 +26,8 @@ use stage::Stage;
 pub struct Settings {
     /// The folder of MovieLens 100k.
     pub data: PathBuf,
+    /// A Python with Polars: it reads the training set.
+    pub python: PathBuf,
     /// Whether the server is left running.
     pub end: End,
 }
@@ -54,7 +56,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<Outcome> {
     let ran = Data::prepare(&settings.data, &work).and_then(|data| {
         let streamed = runtime.block_on(steps::all(&mut stage, &data))?;
         crash::step(&mut stage, &data, &streamed, &runtime)?;
-        training::step(&mut stage, &data, &runtime)?;
+        training::step(&mut stage, &data, &runtime, &settings.python)?;
         Ok(data)
     });
     let data = match ran {

@@ -1,6 +1,6 @@
 //! What the demo says: numbered steps, figures, and claims that hold or do not.
 
-use std::time::Instant;
+use tress_engine::clock::Stopwatch;
 
 use crate::exit::Outcome;
 use crate::output;
@@ -11,14 +11,14 @@ use crate::render::Style;
 pub struct Stage {
     style: Style,
     number: usize,
-    began: Instant,
+    began: Stopwatch,
     held: usize,
     broken: Vec<String>,
 }
 
 impl Stage {
     pub fn new() -> Self {
-        Self { style: Style::stdout(), number: 0, began: Instant::now(), held: 0, broken: Vec::new() }
+        Self { style: Style::stdout(), number: 0, began: Stopwatch::start(), held: 0, broken: Vec::new() }
     }
 
     /// Begins a step.

@@ -3,11 +3,11 @@
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Context;
 use serde_json::Value;
 use tress_configs::name::QualifiedName;
+use tress_engine::clock::Stopwatch;
 use tress_engine::entity::Entity;
 use tress_engine::log::NewRecord;
 use tress_engine::node::{Change, Fold, Node};
@@ -92,7 +92,7 @@ async fn stream(stage: &mut Stage, data: &Data, node: &Node, workspace: &Workspa
     let total = records.len();
     let bar = progress::bar("append");
     bar.set_length(total as u64);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     for chunk in records.chunks(BATCH) {
         node.append("ratings", chunk.to_vec()).await?;
         bar.inc(chunk.len() as u64);
@@ -132,7 +132,7 @@ async fn backfill(stage: &mut Stage, node: &Node) -> anyhow::Result<()> {
     stage.step("Backfill: the same events from their archive, by the same pipeline, into history and base")?;
     for name in signals(node).await {
         let bar = progress::bar(&format!("backfill {name}"));
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let folded = node.backfill(&name, Fold::New, &|p| progress::show(&bar, p)).await?;
         bar.finish_and_clear();
         let seconds = began.elapsed().as_secs_f64();

@@ -1,13 +1,13 @@
 //! A point-in-time training set, and another program that reads it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tress_configs::column::{ColumnType, Scalar};
+use tress_engine::clock::Stopwatch;
 
 use super::data::Data;
 use super::stage::Stage;
@@ -18,8 +18,6 @@ use crate::session::operation::{Operation, perform};
 use crate::session::{self, any_port};
 use crate::tables::{self, Column};
 
-/// The reader, pinned.
-const POLARS: &str = "polars==1.32.3";
 /// Reads the dataset and tells what is in it.
 const READ: &str = r#"
 import json, sys
@@ -42,8 +40,8 @@ with pl.Config(tbl_width_chars=110, tbl_rows=4, fmt_table_cell_list_len=3, tbl_h
 /// One label for every tenth rating: what was rated, to be told from what came before.
 ///
 /// # Errors
-/// When the dataset cannot be made, or pip cannot fetch the reader.
-pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result<()> {
+/// When the dataset cannot be made, or `python` has no Polars.
+pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime, python: &Path) -> anyhow::Result<()> {
     stage.step("A training set: for every tenth rating, the sequence as it was known just before")?;
     let labels = data.work.join("training-labels.parquet");
     let chosen: Vec<Map<String, Value>> = data
@@ -79,7 +77,7 @@ pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result
         read_delay: 0,
     };
     let bar = progress::bar("dataset");
-    let began = Instant::now();
+    let began = Stopwatch::start();
     runtime.block_on(async {
         let node = session::open(&data.dir, any_port()).await?;
         let written = perform(&node, &Operation::Dataset(request), &|p| progress::show(&bar, p)).await;
@@ -93,10 +91,14 @@ pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result
         began.elapsed().as_secs_f64()
     ))?;
 
-    let python = reader(stage)?;
-    let read = Command::new(&python).args(["-c", READ]).arg(&out).stdin(Stdio::null()).output().context("run Polars")?;
+    let shown = python.display();
+    let read = Command::new(python).args(["-c", READ]).arg(&out).stdin(Stdio::null()).output();
+    let read = read.with_context(|| format!("run {shown}: give a Python that has Polars with --python, or run `make demo`"))?;
     if !read.status.success() {
-        bail!("Polars cannot read the dataset: {}", String::from_utf8_lossy(&read.stderr));
+        bail!(
+            "{shown} cannot read the dataset with Polars; give a Python that has it with --python, or run `make demo`\n{}",
+            String::from_utf8_lossy(&read.stderr)
+        );
     }
     let found: Value = serde_json::from_slice(&read.stdout).context("read what Polars says")?;
     let number = |key: &str| found[key].as_u64().unwrap_or(u64::MAX);
@@ -113,37 +115,4 @@ pub fn step(stage: &mut Stage, data: &Data, runtime: &Runtime) -> anyhow::Result
     stage.claim(number("late") == 0, "no sequence holds an event of its label's time or later")?;
     stage.claim(number("own") == 0, "no label sees itself")?;
     stage.say(&String::from_utf8_lossy(&read.stderr))
-}
-
-/// A Python with Polars, made once in the cache.
-fn reader(stage: &Stage) -> anyhow::Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => {
-            PathBuf::from(std::env::var_os("HOME").context("HOME is not set: say where the cache is with XDG_CACHE_HOME")?).join(".cache")
-        }
-    };
-    let venv = cache.join("tress").join(POLARS.replace("==", "-"));
-    let python = venv.join("bin/python");
-    if venv.join("complete").is_file() {
-        return Ok(python);
-    }
-    stage.say(&format!("installing {POLARS} into {}", venv.display()))?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), "python3 -m venv (python3-venv on Debian)")?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", POLARS];
-    run(Command::new(&python).args(pip), &format!("pip install {POLARS} (it needs the network)"))?;
-    complete(&venv)?;
-    Ok(python)
-}
-
-fn complete(venv: &Path) -> anyhow::Result<()> {
-    std::fs::write(venv.join("complete"), "").with_context(|| format!("write {}", venv.display()))
-}
-
-fn run(command: &mut Command, what: &str) -> anyhow::Result<()> {
-    let ended = command.stdin(Stdio::null()).output().with_context(|| format!("run {what}"))?;
-    if !ended.status.success() {
-        bail!("{what} failed: {}", String::from_utf8_lossy(&ended.stderr).trim());
-    }
-    Ok(())
 }

@@ -24,8 +24,18 @@ pub struct Roles {
     pub id: Vec<String>,
     /// How many records of the sample are copies by (entity, time, id).
     pub repeated: usize,
-    /// What was guessed, with the option that changes it.
+    /// What was guessed rather than said.
+    pub guessed: Vec<Role>,
+    /// The same for people, with the option that changes it.
     pub notes: Vec<String>,
+}
+
+/// What a field is to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Entity,
+    Time,
+    Id,
 }
 
 /// How a time is written.
@@ -70,6 +80,9 @@ const IDS: &[&str] = &[
     "object_id",
     "sku",
 ];
+/// What events are often about, where it is not called an id.
+const THINGS: &[&str] =
+    &["item", "product", "track", "movie", "song", "video", "article", "book", "episode", "listing", "content", "object", "page", "url"];
 
 impl Unit {
     pub const fn name(self) -> &'static str {
@@ -102,11 +115,12 @@ impl Unit {
 /// # Errors
 /// A sentence with the option to give, when a wish cannot be met or nothing fits.
 pub fn roles(fields: &[Field], records: &[Map<String, Value>], wishes: &Wishes) -> anyhow::Result<Roles> {
-    let mut notes = Vec::new();
+    let (mut guessed, mut notes) = (Vec::new(), Vec::new());
     let entity = match &wishes.entity {
         Some(wish) => wished(fields, wish, "--entity", can_be_entity)?,
         None => {
             let found = guess_entity(fields, records).ok_or_else(|| nothing("whose events these are", "--entity", fields))?;
+            guessed.push(Role::Entity);
             notes.push(format!("the events are those of \"{}\"; change it with --entity FIELD", found.name));
             found
         }
@@ -122,12 +136,14 @@ pub fn roles(fields: &[Field], records: &[Map<String, Value>], wishes: &Wishes) 
                 .filter_map(|f| unit_of(f, records).filter(|u| plausible(f, *u, records)).map(|u| (f, u)))
                 .next()
                 .ok_or_else(|| nothing("when an event happened", "--time", fields))?;
+            guessed.push(Role::Time);
             notes.push(format!("an event happened at \"{}\", in {}; change it with --time FIELD", field.name, unit.name()));
             (field, unit)
         }
     };
     let id = if wishes.id.is_empty() {
         let id = guess_id(fields, records, &[entity, time]);
+        guessed.push(Role::Id);
         let shown = if id.is_empty() { "nothing more".to_owned() } else { format!("\"{}\"", id.join("\", \"")) };
         notes.push(format!("with both of them, {shown} tells events apart; change it with --id FIELD"));
         id
@@ -136,7 +152,7 @@ pub fn roles(fields: &[Field], records: &[Map<String, Value>], wishes: &Wishes) 
     };
     let key: Vec<&Field> = fields.iter().filter(|f| f.name == entity.name || f.name == time.name || id.contains(&f.name)).collect();
     let repeated = records.len() - distinct(&key, records);
-    Ok(Roles { entity: entity.name.clone(), time: time.name.clone(), unit, id, repeated, notes })
+    Ok(Roles { entity: entity.name.clone(), time: time.name.clone(), unit, id, repeated, guessed, notes })
 }
 
 fn can_be_entity(field: &Field) -> bool {
@@ -204,7 +220,8 @@ fn plausible(field: &Field, unit: Unit, records: &[Map<String, Value>]) -> bool 
     usual || records.iter().map(|r| field.of(r)).filter(|v| !v.is_null()).all(|v| unit.micros(v).is_some_and(|t| (FROM..TO).contains(&t)))
 }
 
-/// The fewest fields that, with entity and time, tell all records apart: usual names first, then other ids, then anything.
+/// The fewest fields that, with entity and time, tell all records apart: usual names first, then other ids, then what the events are
+/// about.
 fn guess_id(fields: &[Field], records: &[Map<String, Value>], known: &[&Field]) -> Vec<String> {
     let free = |f: &&Field| can_be_id(f) && !f.nullable && !known.iter().any(|k| k.name == f.name);
     let mut candidates: Vec<&Field> = by_name(fields, IDS).filter(free).collect();
@@ -213,8 +230,15 @@ fn guess_id(fields: &[Field], records: &[Map<String, Value>], known: &[&Field]) 
             candidates.push(field);
         }
     }
-    let Some(first) = candidates.first() else { return Vec::new() };
     let unique = |id: &[&Field]| distinct(&[known, id].concat(), records) == records.len();
+    if !unique(&candidates) || candidates.is_empty() {
+        for thing in by_name(fields, THINGS).filter(free) {
+            if !candidates.contains(&thing) {
+                candidates.push(thing);
+            }
+        }
+    }
+    let Some(first) = candidates.first() else { return Vec::new() };
     let single = candidates.iter().find(|f| unique(&[**f])).unwrap_or(first);
     if unique(&[*single]) || !unique(&candidates) {
         return vec![single.name.clone()];

@@ -2,6 +2,7 @@ use std::io::Write;
 
 use super::guess::{Unit, Wishes, roles};
 use super::infer::{Scalar, Shape, infer};
+use super::text::Draft;
 use super::{name, sample};
 
 fn sample(ending: &str, text: &str) -> sample::Sample {
@@ -81,6 +82,44 @@ fn the_identity_is_the_field_that_tells_the_records_apart() {
     let found = infer(&sample);
     let roles = roles(&found.fields, &sample.records, &Wishes::default()).expect("roles");
     assert_eq!((roles.id, roles.repeated), (vec!["order_id".to_owned()], 0));
+}
+
+#[test]
+fn without_an_id_the_identity_is_what_the_events_are_about() {
+    for (thing, ids) in [("item", vec!["item"]), ("Track", vec!["Track"]), ("movie", vec!["movie"]), ("seconds", vec![])] {
+        let sample = sample(".csv", &format!("user,mood,{thing},ts\n1,9,5,1700000000\n1,9,6,1700000000\n2,9,5,1700000000\n"));
+        let found = infer(&sample);
+        let roles = roles(&found.fields, &sample.records, &Wishes::default()).expect("roles");
+        assert_eq!((roles.entity.as_str(), &roles.id), ("user", &ids.into_iter().map(str::to_owned).collect::<Vec<_>>()), "{thing}");
+    }
+}
+
+#[test]
+fn an_id_that_does_not_tell_the_records_apart_is_joined_by_what_they_are_about() {
+    let sample = sample(".csv", "user_id,order_id,product,ts\n1,7,5,1700000000\n1,7,6,1700000000\n1,8,5,1700000000\n");
+    let found = infer(&sample);
+    let roles = roles(&found.fields, &sample.records, &Wishes::default()).expect("roles");
+    assert_eq!((roles.id, roles.repeated), (vec!["order_id".to_owned(), "product".to_owned()], 0));
+}
+
+#[test]
+fn what_is_guessed_is_called_a_guess_where_it_is_written_and_what_was_said_is_not() {
+    let sample = sample(".csv", "user,track,ts\n1,5,1700000000\n1,6,1700000000\n");
+    let found = infer(&sample);
+    let text = |wishes: &Wishes| {
+        let roles = roles(&found.fields, &sample.records, wishes).expect("roles");
+        let (name, topic, origin) = ("plays".to_owned(), "plays".to_owned(), "plays.csv".to_owned());
+        Draft { name, topic, origin, fields: &found.fields, roles: &roles }.signal()
+    };
+    let guessed = text(&Wishes::default());
+    for line in ["entity: {field: user}", "time: {field: ts, unit: Seconds}", "id: [track]"] {
+        let (before, _) = guessed.split_once(line).unwrap_or_else(|| panic!("{line} is missing in\n{guessed}"));
+        let comment = before.lines().rev().nth(usize::from(before.ends_with(' '))).unwrap_or_default().trim();
+        assert!(comment.starts_with("# A guess"), "{line} is written below {comment:?}");
+    }
+    let said = text(&Wishes { entity: Some("user".into()), time: Some("ts".into()), id: vec!["track".into()] });
+    assert!(!said.contains("guess"), "{said}");
+    assert_eq!(said, guessed.lines().filter(|line| !line.contains("# A guess")).map(|line| format!("{line}\n")).collect::<String>());
 }
 
 #[test]

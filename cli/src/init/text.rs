@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
-use super::guess::Roles;
+use super::guess::{Role, Roles};
 use super::infer::{Field, Shape};
 use super::name;
 use crate::render::yaml;
@@ -34,14 +34,14 @@ spec:
   definition:
     description: {description}
     # Whose sequence it is: a field of type string or int64.
-    entity: {{field: {entity}}}
+{entity_guess}    entity: {{field: {entity}}}
     event:
       # When it happened.
-      time: {{field: {time}, unit: {unit}}}
+{time_guess}      time: {{field: {time}, unit: {unit}}}
       # When a reader could first have known it: here, when its record came into the topic.
       availableAt: {{recordTimestamp: {{}}}}
       # Together with entity and time: the identity of an event. Records with one identity are states of one event.
-      id: {id}
+{id_guess}      id: {id}
       # Which of two states is newer; without it, the one that came later.
       # version: {{field: updated_at}}
       # True for a record that removes the event with its identity.
@@ -64,6 +64,16 @@ spec:
             description = yaml::inline(&Value::from(format!("Events as in {}", self.origin))),
             name = self.name,
             entity = roles.entity,
+            entity_guess =
+                self.guess(Role::Entity, "    # A guess from the names in the sample: change it if events are kept for somebody else.\n"),
+            time_guess = self.guess(
+                Role::Time,
+                "      # A guess from the names and values in the sample: change it if it is another time, or another unit.\n"
+            ),
+            id_guess = self.guess(
+                Role::Id,
+                "      # A guess from the names and values in the sample: change it if two events of one entity and time can share it.\n"
+            ),
             time = roles.time,
             unit = roles.unit.name(),
             id = yaml::inline(&Value::from(roles.id.clone())),
@@ -119,6 +129,11 @@ tests:
             text.push_str(", nullable: true");
         }
         format!("{{{text}}}")
+    }
+
+    /// The comment on what was guessed; nothing for what somebody said.
+    fn guess(&self, role: Role, comment: &'static str) -> &'static str {
+        if self.roles.guessed.contains(&role) { comment } else { "" }
     }
 
     fn has_role(&self, field: &Field) -> bool {

@@ -102,6 +102,47 @@ pub fn parse(file: &str, text: &str, foreign: Foreign) -> Parsed {
     parsed
 }
 
+/// Reads a text that is one document of the shape `schema`: settings, not definitions.
+///
+/// # Errors
+/// Everything that is wrong with it, placed.
+pub(crate) fn settings<T: serde::de::DeserializeOwned>(file: &str, text: &str, schema: &Value) -> Result<Located<T>, Vec<Issue>> {
+    let (mut documents, stopped) = yaml::documents(text);
+    let mut issues = Vec::new();
+    if let Some(mut issue) = stopped {
+        issue.file = Some(file.to_owned());
+        issue.position.get_or_insert(Position { line: 1, column: 1 });
+        issues.push(issue);
+    }
+    if documents.len() > 1 {
+        let message = format!("there are {} documents", documents.len());
+        let mut issue = Issue::error("", IssueCode::Duplicate, message, "write one; remove the lines ---");
+        issue.file = Some(file.to_owned());
+        issues.push(issue);
+    }
+    let Some(document) = (if documents.is_empty() { None } else { Some(documents.swap_remove(0)) }) else {
+        if issues.is_empty() {
+            let mut issue = Issue::error("", IssueCode::MissingField, "the file is empty", "write the settings into it");
+            issue.file = Some(file.to_owned());
+            issues.push(issue);
+        }
+        return Err(issues);
+    };
+    let mut found = document.issues;
+    let item = structure::typed(schema, document.value, &mut found);
+    for mut issue in found {
+        if issue.position.is_none() {
+            document.positions.place(&mut issue, file);
+        }
+        issue.file = Some(file.to_owned());
+        issues.push(issue);
+    }
+    match item {
+        Some(item) if !issues.iter().any(Issue::is_error) => Ok(Located { item, file: file.to_owned(), positions: document.positions }),
+        _ => Err(issues),
+    }
+}
+
 /// What one document is. `None` = it is broken, and the issues say why.
 enum Read {
     Nothing,

@@ -88,7 +88,7 @@ impl RawTable {
         &self.path
     }
 
-    pub(super) const fn lake(&self) -> &Lake {
+    pub(crate) const fn lake(&self) -> &Lake {
         &self.lake
     }
 

@@ -281,37 +281,6 @@ proptest! {
 }
 
 #[tokio::test]
-async fn vacuum_spares_what_manifests_and_named_versions_refer_to_and_nothing_else() {
-    use crate::history::{Scan, Spared, vacuum};
-    use futures::TryStreamExt;
-
-    let folder = tempfile::tempdir().unwrap();
-    let history = history(folder.path());
-    let wanted = demands(1, vec![demand(1)]);
-    for number in 1..=6 {
-        fold(&history, number, Mode::Incremental, &[(0..50).map(|i| event(&format!("u{i}"), i, i)).collect()]).await;
-        update(&history, &wanted).await.unwrap();
-    }
-    let before = Manifest::newest(&history).await.unwrap().expect("a manifest");
-    let young = Spared { versions: BTreeSet::new(), manifests: 1, written_since: 0 };
-    assert_eq!(vacuum(&history, &young).await.unwrap().files, 0);
-    let old = Spared { versions: BTreeSet::from([2]), manifests: 1, written_since: i64::MAX };
-    // Versions 3 to 5 held files that the compaction of the fifth took away; five manifests and their runs are old.
-    assert!(vacuum(&history, &old).await.unwrap().files >= 10);
-    assert_eq!(vacuum(&history, &old).await.unwrap().files, 0);
-    for version in [2, 6] {
-        let snapshot = history.snapshot_at(Some(version)).await.unwrap().expect("a version");
-        let rows: usize =
-            history.scan(snapshot.files, Scan::default()).try_fold(0, |n, b| async move { Ok(n + b.num_rows()) }).await.unwrap();
-        assert_eq!(rows as u64, version * 50);
-    }
-    let four = history.snapshot_at(Some(4)).await.unwrap().expect("a version");
-    assert!(history.scan(four.files, Scan::default()).try_collect::<Vec<_>>().await.is_err());
-    assert_eq!(Manifest::newest(&history).await.unwrap().as_ref(), Some(&before));
-    load(&history, &before).await;
-}
-
-#[tokio::test]
 async fn an_event_of_the_future_does_not_push_the_others_out_of_a_window() {
     let folder = tempfile::tempdir().unwrap();
     let history = history(folder.path());

@@ -1,7 +1,5 @@
 //! The sequences of a partition's entities, by the one read function.
 
-use std::ops::Range;
-
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use std::sync::Arc;
@@ -10,14 +8,14 @@ use tress_configs::column::Scalar;
 use super::parts::{CHUNK, Chunk};
 use crate::entity::Entity;
 use crate::error::{Error, Result};
-use crate::read::{Feature, Index, Order, Outcome, Part, Query, Source, assemble};
-use crate::run::{NO_FLOOR, Run};
+use crate::read::{Feature, Order, Outcome, Part, Query, Source, assemble};
+use crate::run::{Entry, NO_FLOOR, Run};
 
-/// An entity of a partition and where its rows are, per signal.
+/// An entity of a partition and what the run of each signal has of it.
 struct Found {
     hash: i64,
     entity: Entity,
-    rows: Vec<Range<usize>>,
+    entries: Vec<Option<Entry>>,
 }
 
 /// Gives the sequences that are not empty to `emit`, by hash of their entity, then by entity. `rows`: per signal, in any order.
@@ -27,8 +25,8 @@ pub fn of_partition(feature: &Feature, as_of: i64, rows: Vec<RecordBatch>, emit:
     for found in entities_of(&runs) {
         let sources: Vec<Source<'_>> = runs
             .iter()
-            .zip(&found.rows)
-            .map(|(run, range)| Source { parts: vec![Part { rows: run.rows(), index: Index::Range(range.clone()) }], floor: NO_FLOOR })
+            .zip(found.entries)
+            .map(|(run, entry)| Source { parts: entry.map(|entry| Part::of_run(run, entry)).into_iter().collect(), floor: NO_FLOOR })
             .collect();
         let query = Query { order: Order::OldestFirst, ..Query::new(found.entity.clone(), as_of) };
         match assemble(feature, &sources, &query)? {
@@ -59,18 +57,17 @@ fn entities_of(runs: &[Run]) -> Vec<Found> {
     let mut all = Vec::new();
     for (signal, run) in runs.iter().enumerate() {
         for (index, hash) in run.directory().hashes().iter().enumerate() {
-            let rows = run.directory().entry(index).rows;
-            all.push((*hash, Entity::at(run.rows().entity(), rows.start), signal, rows));
+            all.push((*hash, Entity::at(run.directory().entities(), index), signal, run.directory().entry(index)));
         }
     }
     all.sort_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
     let mut found: Vec<Found> = Vec::new();
-    for (hash, entity, signal, range) in all {
+    for (hash, entity, signal, entry) in all {
         if found.last().is_none_or(|last| (last.hash, &last.entity) != (hash, &entity)) {
-            found.push(Found { hash, entity, rows: vec![0..0; runs.len()] });
+            found.push(Found { hash, entity, entries: vec![None; runs.len()] });
         }
         if let Some(last) = found.last_mut() {
-            last.rows[signal] = range;
+            last.entries[signal] = Some(entry);
         }
     }
     found

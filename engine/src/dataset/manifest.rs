@@ -4,6 +4,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use tress_configs::name::QualifiedName;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Target, other_inputs};
 use crate::error::{Context, Error, Result};
@@ -77,6 +78,13 @@ impl Manifest {
             Err(object_store::Error::NotFound { .. }) => self.put(target).await,
             Err(e) => Err(e).context(|| format!("read {path}")),
         }
+    }
+
+    /// Of everything that decides what is in the dataset.
+    pub(super) fn digest(&self) -> Result<String> {
+        let decides = Self { complete: false, truncated: 0, ..self.clone() };
+        let json = serde_json::to_vec(&decides).map_err(|e| Error::internal("write manifest").with_source(e))?;
+        Ok(format!("{:016x}", xxh3_64(&json)))
     }
 
     /// Says that all parts are there.

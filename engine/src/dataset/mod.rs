@@ -91,6 +91,7 @@ impl Dataset {
     pub async fn write(&self, labels: &Labels, target: &Target, progress: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
         let manifest = self.manifest(labels).await?;
         manifest.begin(target).await?;
+        self.pin(&manifest).await?;
         let (mut done, mut truncated) = (0, 0);
         for part in 0..PARTS {
             let of_part = labels.of_hashes(shard_range(part, PARTS))?;
@@ -134,6 +135,17 @@ impl Dataset {
             covered = covered.min(through.unwrap_or(i64::MIN));
         }
         Ok((0..labels.len()).filter(|row| self.moment.known_by(labels.time(*row)) >= covered).count())
+    }
+
+    /// Keeps the versions that the manifest names: the dataset can be made again, byte for byte.
+    async fn pin(&self, manifest: &Manifest) -> Result<()> {
+        let by = manifest.digest()?;
+        for (history, snapshot) in &self.histories {
+            if let Some(snapshot) = snapshot {
+                history.pin(snapshot.version, &by).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a part's entities, one run per signal.

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! rows ─▶ encode (Parquet, sorted) ─▶ commit (one per seal) ─▶ Delta table ─▶ snapshot ─▶ scan ─▶ rows
-//!                                                                    └─ vacuum
 //! ```
 //!
 //! A history is a Delta table that any engine reads. Progress lives with the data: each seal commits the transactions
@@ -14,11 +13,11 @@ mod aside;
 pub mod bucket;
 pub mod commit;
 mod encode;
+mod pin;
 pub(crate) mod reader;
 mod scan;
 mod schema;
 mod snapshot;
-mod vacuum;
 
 use std::sync::Arc;
 
@@ -30,7 +29,6 @@ pub use commit::{Commit, Committed, NewFile};
 pub use encode::{Encoder, FileStats, encode};
 pub use scan::{OpenFile, Scan};
 pub use snapshot::{HistoryFile, Snapshot};
-pub use vacuum::{Spared, Vacuumed, vacuum};
 
 use crate::lake::Lake;
 use crate::rows::row_schema;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Ends, Log, NewRecord, Position, Record};
+use super::{Assigned, Ends, Log, NewRecord, Position, Record};
 use crate::error::ErrorKind;
 
 const NOW: Duration = Duration::from_millis(0);
@@ -27,6 +27,7 @@ pub async fn keeps_the_contract(log: &dyn Restart) {
     a_read_waits_for_the_next_record(log).await;
     groups_have_their_own_positions(log).await;
     topics_are_created_grown_and_deleted(log).await;
+    a_member_alone_reads_every_partition(log).await;
     concurrent_appends_are_all_there_once_and_whole(log).await;
     trimming_never_drops_what_it_should_keep(log).await;
     empty_and_large_records_come_back(log).await;
@@ -133,6 +134,31 @@ async fn topics_are_created_grown_and_deleted(restart: &dyn Restart) {
     assert_ne!(log.id(topic).await.expect("id"), id, "another topic of the same name has another id");
     assert_eq!(log.ends(topic).await.expect("ends"), [Ends { start: 0, end: 0 }]);
     assert_eq!(log.committed("conformance.g", topic).await.expect("committed"), [], "positions of the old topic are gone");
+}
+
+async fn a_member_alone_reads_every_partition(restart: &dyn Restart) {
+    let (topic, group) = ("conformance.member", "conformance.alone");
+    let log = restart.open().await;
+    assert_eq!(log.join(group, topic).await.expect_err("no such topic").kind(), ErrorKind::NotFound);
+    log.create(topic, 2).await.expect("create");
+    let mut seat = log.join(group, topic).await.expect("join");
+    let mut assigned = async |partitions: Vec<i32>| {
+        let wanted = Assigned::Reads(partitions);
+        let reached = tokio::time::timeout(2 * SOON, seat.assigned.wait_for(|a| *a == wanted)).await.is_ok_and(|a| a.is_ok());
+        assert!(reached, "{wanted:?} is to be assigned, not {seat:?}");
+    };
+    assigned(vec![0, 1]).await;
+    log.commit(group, topic, &[at(0, 0), at(1, 0)]).await.expect("a member commits");
+    log.create(topic, 3).await.expect("grow");
+    assigned(vec![0, 1, 2]).await;
+    log.commit(group, topic, &[at(2, 0)]).await.expect("a member commits what came later");
+    drop(seat);
+    drop(log);
+    let log = restart.open().await;
+    assert_eq!(sorted(log.committed(group, topic).await.expect("committed")), [at(0, 0), at(1, 0), at(2, 0)]);
+    let mut seat = log.join(group, topic).await.expect("join again");
+    let again = tokio::time::timeout(2 * SOON, seat.assigned.wait_for(|a| *a == Assigned::Reads(vec![0, 1, 2]))).await;
+    assert!(again.is_ok_and(|a| a.is_ok()), "who left gives way: {seat:?}");
 }
 
 async fn concurrent_appends_are_all_there_once_and_whole(restart: &dyn Restart) {

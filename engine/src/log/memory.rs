@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
-use super::{Ends, Log, NewRecord, Position, Record, TopicId};
+use super::membership::Alone;
+use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
 use crate::clock::Clock;
 use crate::error::Result;
 
@@ -18,6 +19,7 @@ use crate::error::Result;
 pub struct MemoryLog {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
+    groups: Alone,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ struct Partition {
 impl MemoryLog {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock, state: Mutex::default(), groups: Alone::default() }
     }
 }
 
@@ -89,11 +91,12 @@ impl Log for MemoryLog {
         let mut state = self.state.lock();
         let id = state.created;
         state.created += 1;
-        let topic = state.topics.entry(topic.to_owned()).or_insert_with(|| Topic { id: format!("{id:032x}"), partitions: Vec::new() });
+        let made = state.topics.entry(topic.to_owned()).or_insert_with(|| Topic { id: format!("{id:032x}"), partitions: Vec::new() });
         let count = usize::try_from(partitions).expect("checked above");
-        while topic.partitions.len() < count {
-            topic.partitions.push(Partition::new());
+        while made.partitions.len() < count {
+            made.partitions.push(Partition::new());
         }
+        self.groups.grown(topic, made.partitions.len());
         Ok(())
     }
 
@@ -175,6 +178,12 @@ impl Log for MemoryLog {
         let committed = state.committed.entry((group.to_owned(), topic.to_owned())).or_default();
         committed.extend(positions.iter().map(|p| (p.partition, p.offset)));
         Ok(())
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Membership> {
+        check_name("group", group)?;
+        let partitions = self.state.lock().topic(topic)?.partitions.len();
+        Ok(self.groups.join(topic, partitions))
     }
 
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Position>> {

@@ -2,10 +2,16 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod limits;
+mod membership;
 pub mod memory;
 pub mod segment;
 
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaLog;
+pub use membership::{Assigned, Membership};
 pub use memory::MemoryLog;
 pub use segment::LocalLog;
 
@@ -63,12 +69,15 @@ pub struct TopicId {
 ///
 /// # Contract
 /// - *Durability*: when `append` returns, its records survive a kill of this process and are read by everyone. An `append` that
-///   failed may have stored all, some (a prefix) or none of its records.
-/// - *Order*: offsets of a partition rise by one; records of one `append` are adjacent and in order.
+///   failed may have stored all, some or none of its records.
+/// - *Order*: offsets of a partition rise by one; records of one `append` are in order, and adjacent unless another process appends
+///   to the partition meanwhile.
 /// - *Reading* does not consume. `read` waits up to `wait` when there is nothing at `from`, then returns an empty list.
 ///   Below `start` it is an `Invalid` error that names the partition: what was retained away is never skipped in silence.
 ///   Beyond `end` it is one too: such a position belongs to another topic.
-/// - *Groups*: `commit` replaces what a group had for those partitions, atomically per partition and durably.
+/// - *Groups*: `commit` replaces what a group had for those partitions, atomically per partition and durably. A process that has
+///   joined the group commits as its member: a partition that belongs to another member by now is a `Conflict`. To others a group
+///   that has members is one too.
 /// - *Retries*: every call may be repeated.
 #[async_trait]
 pub trait Log: Send + Sync + std::fmt::Debug {
@@ -87,6 +96,9 @@ pub trait Log: Send + Sync + std::fmt::Debug {
     /// Drops records before each position, as far as whole files allow.
     async fn trim(&self, topic: &str, before: &[Position]) -> Result<()>;
     async fn commit(&self, group: &str, topic: &str, positions: &[Position]) -> Result<()>;
+    /// Takes a seat in a group, whose members share out the partitions of the topic, also those that are added later. A process takes
+    /// one seat of a group at a time. Reading is as ever: a member reads what it was assigned.
+    async fn join(&self, group: &str, topic: &str) -> Result<Membership>;
     /// What the group last committed, by partition; partitions without a commit are absent.
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Position>>;
 }

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tress_configs::name::QualifiedName;
 
@@ -110,9 +110,9 @@ struct Known {
     digests: HashSet<DigestLabels>,
 }
 
-/// From 1 ms to over three days.
+/// Classic buckets from 1 ms to over three days, and native ones of 10 %.
 pub(super) fn freshness() -> Histogram {
-    Histogram::new(exponential_buckets(0.001, 2.0, 29))
+    Histogram::new_classic_and_native(exponential_buckets(0.001, 2.0, 29), NativeHistogramConfig::with_bucket_factor(1.1))
 }
 
 const REASONS: [Reason; 11] = [

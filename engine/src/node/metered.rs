@@ -10,7 +10,7 @@ use super::signal::RunningSignal;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::Record;
-use crate::metrics::SignalMetrics;
+use crate::metrics::{ColumnMetrics, SignalMetrics};
 use crate::pipeline::Processed;
 use crate::rows::Rows;
 use crate::stream::{DecodeAndRun, Transform};
@@ -23,6 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Metered {
     pub inner: DecodeAndRun,
     pub metrics: SignalMetrics,
+    pub columns: ColumnMetrics,
     /// Of the signal's enrichments, in the plan's order.
     pub enrichments: Vec<String>,
 }
@@ -40,6 +41,7 @@ impl Transform for Metered {
         }
         let rows = Rows::new(processed.rows.clone())?;
         metrics.rows_out.inc_by(rows.len() as u64);
+        self.columns.observe(&rows);
         for (available_at, event_time) in rows.available_at().iter().zip(rows.event_time()) {
             metrics.event_delay(available_at.saturating_sub(*event_time));
         }
@@ -56,6 +58,7 @@ impl Transform for Metered {
 pub async fn watch(signal: Arc<RunningSignal>, (clock, metrics): (Arc<dyn Clock>, SignalMetrics), shutdown: CancellationToken) {
     metrics.digest(&signal.revision.digest);
     while shutdown.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        signal.columns.tell(clock.now_micros());
         let (rows, bytes) = signal.store.tail_size();
         metrics.tail_rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
         metrics.tail_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -5,6 +5,7 @@
 //!                                          backfill ▸ history ▸ base ▸ install ─┘
 //! ```
 
+mod clean;
 mod fold;
 mod metered;
 mod reconcile;

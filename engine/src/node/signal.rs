@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tress_configs::{Plan, SignalPlan};
 
+use super::clean;
 use super::metered::{self, Metered};
 use super::supervise::{Health, Now, Role, Tasks, Trouble};
 use crate::base::Residence;
@@ -16,6 +17,7 @@ use crate::faults::{self, Point};
 use crate::history::History;
 use crate::log::Log;
 use crate::lookup::{Lookup, ReloadingLookup};
+use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 use crate::prepare::{self, Revision};
@@ -47,6 +49,7 @@ pub struct RunningSignal {
     pub bases: Arc<Bases>,
     /// The one that runs now.
     stream: Arc<Mutex<Stream>>,
+    pub(super) columns: ColumnMetrics,
     /// Where its topic is.
     log: Arc<dyn Log>,
     health: Arc<Health>,
@@ -82,7 +85,8 @@ impl RunningSignal {
         let follower =
             Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
         let lookups = reloading(platform, &plan).await?;
-        let make = streams(platform, &plan, &revision, lookups.clone())?;
+        let columns = platform.metrics().columns(&plan.name, store.history().schema());
+        let make = streams(platform, (&plan, &revision), lookups.clone(), columns.clone())?;
         let stream = Arc::new(Mutex::new(make()));
         let log = platform.log(&plan.source.stream.connection)?;
 
@@ -116,15 +120,25 @@ impl RunningSignal {
 
         let tasks = tokio::sync::Mutex::new(tasks);
         let folding = tokio::sync::Mutex::default();
-        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, log, health, tasks, folding, shutdown });
+        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, columns, log, health, tasks, folding, shutdown });
         let (watched, clock, stop) = (Arc::clone(&signal), Arc::clone(platform.clock()), signal.shutdown.clone());
-        signal.tasks.lock().await.keep(Role::Gauges, move || {
+        let (vacuumed, platform, end) = (Arc::clone(&signal), platform.clone(), signal.shutdown.clone());
+        let mut tasks = signal.tasks.lock().await;
+        tasks.keep(Role::Gauges, move || {
             let gauges = metered::watch(Arc::clone(&watched), (Arc::clone(&clock), metrics.clone()), stop.clone());
             async move {
                 gauges.await;
                 Ok(())
             }
         });
+        tasks.keep(Role::Vacuum, move || {
+            let cleaning = clean::watch(Arc::clone(&vacuumed), platform.clone(), end.clone());
+            async move {
+                cleaning.await;
+                Ok(())
+            }
+        });
+        drop(tasks);
         Ok(signal)
     }
 
@@ -194,14 +208,15 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 /// Makes streams of this revision: one runs at a time, and each goes on from what the one before has committed.
 fn streams(
     platform: &Platform,
-    plan: &Arc<SignalPlan>,
-    revision: &Revision,
+    (plan, revision): (&Arc<SignalPlan>, &Revision),
     lookups: Vec<Arc<ReloadingLookup>>,
+    columns: ColumnMetrics,
 ) -> Result<impl Fn() -> Stream + Send + use<>> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform: Arc<dyn Transform> = Arc::new(Metered {
         inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
         metrics: platform.metrics().signal(&plan.name),
+        columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
     });
     let source = Source {

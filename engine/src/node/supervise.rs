@@ -50,6 +50,8 @@ pub enum Role {
     Tables,
     /// Sets gauges.
     Gauges,
+    /// Deletes what nothing refers to.
+    Vacuum,
 }
 
 impl fmt::Display for Role {
@@ -61,6 +63,7 @@ impl fmt::Display for Role {
             Self::Upkeep => f.write_str("the upkeep of the tail"),
             Self::Tables => f.write_str("the loader of tables"),
             Self::Gauges => f.write_str("the gauges"),
+            Self::Vacuum => f.write_str("the vacuum"),
         }
     }
 }

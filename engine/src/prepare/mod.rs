@@ -1,5 +1,6 @@
 //! `prepare`: everything about a revision that needs I/O, checked before anything of it runs, and recorded once.
 
+mod identity;
 mod revision;
 
 use std::sync::Arc;
@@ -27,10 +28,11 @@ const NEW_TOPIC_PARTITIONS: i32 = 4;
 /// Prepares a signal revision: all that is missing is said at once; what is there is recorded, put if absent.
 ///
 /// # Errors
-/// `Invalid` with every contradiction and everything that is missing; `Unavailable` when a connection does not answer.
+/// `Invalid` with every contradiction and everything that is missing, or when a connection leads elsewhere by now; `Unavailable` when a connection does not answer.
 pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> Result<Revision> {
     let whole = Plan::Signal(SignalPlan::clone(plan));
     if let Some(revision) = read(platform, uid).await? {
+        identity::check(platform, plan, &revision).await?;
         put_plan(platform, &whole).await?;
         return Ok(revision);
     }
@@ -57,6 +59,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         cluster: id.cluster,
         topic: topic.clone(),
         topic_id: id.topic,
+        stores: identity::stores(platform, plan)?,
         start: start.into_iter().map(|p| StartPosition { partition: p.partition, offset: p.offset }).collect(),
     };
     let json = serde_json::to_string_pretty(&revision).map_err(|e| Error::internal("write revision").with_source(e))?;

@@ -1,5 +1,7 @@
 //! What a signal revision is made of, as recorded in the lake.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The format of the record.
@@ -18,6 +20,9 @@ pub struct Revision {
     pub topic: String,
     /// Identity of the topic: one that was deleted and made again has another.
     pub topic_id: String,
+    /// Identity of each object store that is read besides the lake, by connection: bucket and prefix. Folders have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<String, String>,
     /// Where the stream begins.
     pub start: Vec<Position>,
 }

@@ -1,7 +1,7 @@
 //! The service over gRPC: translates, asks the reader, translates back.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tonic::{Request, Response, Status};
@@ -11,6 +11,7 @@ use super::proto::sequence_service_server::SequenceService;
 use super::reader::{Reader, within};
 use super::refusal::Refusal;
 use super::wire;
+use crate::clock::Stopwatch;
 use crate::metrics::{Call, Metrics, Protocol};
 
 /// Answers over gRPC.
@@ -41,7 +42,7 @@ impl Grpc {
 #[tonic::async_trait]
 impl SequenceService for Grpc {
     async fn get_sequence(&self, request: Request<proto::GetSequenceRequest>) -> Result<Response<proto::Sequence>, Status> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let proto::GetSequenceRequest { feature, entity, read } = request.into_inner();
         let (wanted, encoding) = wire::wanted(read)?;
         let outcome = within(self.timeout, self.reader.get(&feature, &wire::ask(entity)?, &wanted)).await?;
@@ -54,7 +55,7 @@ impl SequenceService for Grpc {
         &self,
         request: Request<proto::BatchGetSequencesRequest>,
     ) -> Result<Response<proto::SequenceBatch>, Status> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let proto::BatchGetSequencesRequest { feature, entities, read } = request.into_inner();
         let (wanted, encoding) = wire::wanted(read)?;
         let asks = entities.into_iter().map(|entity| wire::ask(Some(entity))).collect::<Result<Vec<_>, _>>()?;
@@ -68,7 +69,7 @@ impl SequenceService for Grpc {
         &self,
         request: Request<proto::DescribeFeatureRequest>,
     ) -> Result<Response<proto::FeatureDescription>, Status> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let proto::DescribeFeatureRequest { feature, revision } = request.into_inner();
         let description = self.reader.describe(&feature, &wire::choice(revision)?)?;
         let reply = wire::description(description).map_err(Refusal::from)?;

@@ -7,12 +7,12 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -25,7 +25,8 @@ use super::reader::{Reader, within};
 use super::readiness::Readiness;
 use super::refusal::{Code, Refusal};
 use super::request::{Ask, Choice, Wanted};
-use crate::metrics::{CONTENT_TYPE, Call, Protocol};
+use crate::clock::Stopwatch;
+use crate::metrics::{Call, Exposition, Protocol};
 use crate::read::Order;
 
 type Reply = Result<Response, Refusal>;
@@ -56,7 +57,7 @@ pub fn router(http: Http) -> Router {
 }
 
 async fn sequence(State(http): State<Http>, path: Result<Path<(String, String, String)>, PathRejection>, pairs: Pairs) -> Reply {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let Path((namespace, feature, entity)) = path.map_err(|_| Refusal::invalid("path", "not UTF-8", "percent-encode it"))?;
     let wanted = wanted(&pairs_of(pairs)?)?;
     let name = format!("{namespace}/{feature}");
@@ -77,7 +78,7 @@ async fn features(State(http): State<Http>) -> Reply {
 }
 
 async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>, PathRejection>, pairs: Pairs) -> Reply {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let Path((namespace, feature)) = path.map_err(|_| Refusal::invalid("path", "not UTF-8", "percent-encode it"))?;
     let mut revision = Choice::Routed;
     for (key, value) in pairs_of(pairs)? {
@@ -91,9 +92,11 @@ async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>,
     Ok(body(StatusCode::OK, &write::description(&description)))
 }
 
-async fn metrics(State(http): State<Http>) -> Reply {
-    let text = http.reader.metrics.encode()?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+async fn metrics(State(http): State<Http>, headers: HeaderMap) -> Reply {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let exposition = Exposition::accepted(accept);
+    let body = http.reader.metrics.encode(exposition)?;
+    Ok(([(header::CONTENT_TYPE, exposition.content_type())], body).into_response())
 }
 
 async fn ready(State(http): State<Http>) -> Response {

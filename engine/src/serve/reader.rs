@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -18,7 +18,7 @@ use super::refusal::{Code, Refusal};
 use super::registry::{Registry, Revision, State};
 use super::request::{self, Ask, Bound, Choice, MAX_ENTITIES, Wanted};
 use super::route::{Chosen, Route, Routes};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::entity::Entity;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{Answered, Metrics, ReadResult};
@@ -334,7 +334,7 @@ impl Reader {
 
     /// The answer, and how long it took.
     async fn read(&self, bind: &Bind, entity: Entity) -> Result<(Answer, Duration), Refusal> {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let admit = || {
             let bytes = bind.bound.sequence_bytes.saturating_add(HISTORY_READ);
             self.admission.admit(Budget::History, bytes).map_err(|refusal| Error::new(ErrorKind::Full, refusal.to_string()))

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::intake::Fetched;
 use super::progress::Covered;
 use crate::changelog::{Codec, Gather, Gathered};
+use crate::clock::Stopwatch;
 use crate::dead_letters;
 use crate::error::Result;
 use crate::log::NewRecord;
@@ -32,7 +32,7 @@ struct Waiting {
     dead: Vec<NewRecord>,
     covered: BTreeMap<i32, Covered>,
     permits: Vec<OwnedSemaphorePermit>,
-    since: Instant,
+    since: Stopwatch,
 }
 
 /// Processes until there is nothing more to come, then hands on what waits.
@@ -43,12 +43,12 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<()> {
     let gather = Gather::new(Codec::clone(&shared.codec), shared.shards);
-    let mut waiting = Waiting { gather, dead: Vec::new(), covered: BTreeMap::new(), permits: Vec::new(), since: Instant::now() };
+    let mut waiting = Waiting { gather, dead: Vec::new(), covered: BTreeMap::new(), permits: Vec::new(), since: Stopwatch::start() };
     loop {
         let unit = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = tokio::time::sleep_until(waiting.since + shared.settings.linger), if waiting.any() => waiting.flush()?,
+            () = tokio::time::sleep_until(waiting.since.reaches(shared.settings.linger)), if waiting.any() => waiting.flush()?,
             next = fetched.recv() => match next {
                 None => break,
                 Some(next) => process(&shared, next, &mut waiting, &stop).await?,
@@ -72,7 +72,7 @@ async fn process(shared: &Shared, fetched: Fetched, waiting: &mut Waiting, stop:
     let processed = shared.status.until_it_works("process", stop, || shared.transform.transform(partition, &records)).await?;
     shared.status.count(records.len(), &processed);
     if !waiting.any() {
-        waiting.since = Instant::now();
+        waiting.since = Stopwatch::start();
     }
     if let Some(last) = records.last() {
         waiting.covered.insert(partition, Covered { offset: last.offset + 1, timestamp: last.timestamp.saturating_mul(1000) });

@@ -12,6 +12,7 @@ use tress_engine::log::NewRecord;
 use tress_engine::node::{Change, Fold, Node, Settings};
 use tress_engine::read::Query;
 use tress_engine::serve::Encoder;
+use tress_engine::vacuum::Spared;
 use tress_engine::{ErrorKind, faults};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -113,6 +114,8 @@ async fn perform(node: Arc<Node>, folder: &Path, step: Step) -> Arc<Node> {
         Step::Keep => {
             for signal in node.signals().await {
                 signal.keep(node.platform().own_log().as_ref()).await.expect("kept");
+                // As little as can be spared: what reads and folds still need must be among it.
+                signal.vacuum(node.platform(), Spared { versions: 1, manifests: 1 }).await.expect("vacuumed");
             }
         }
         Step::Restart => {

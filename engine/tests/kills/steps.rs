@@ -13,7 +13,7 @@ pub enum Step {
     Read,
     Fold,
     Restate,
-    /// The tail to the lake, and the changelog trimmed.
+    /// The tail to the lake, the changelog trimmed, and what nothing refers to deleted.
     Keep,
     /// Stopped in good order, and opened again.
     Restart,

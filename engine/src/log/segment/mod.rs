@@ -36,7 +36,8 @@ use self::folder::Folder;
 use self::groups::Groups;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
-use super::{Ends, Log, NewRecord, Position, Record, TopicId};
+use super::membership::Alone;
+use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::faults;
@@ -71,6 +72,7 @@ pub struct LocalLog {
     folder: Arc<Folder>,
     topics: Arc<Topics>,
     groups: Arc<Groups>,
+    members: Alone,
     torn_bytes: u64,
 }
 
@@ -91,7 +93,7 @@ impl LocalLog {
         let folder = Arc::new(Folder::open(folder, clock, settings)?);
         let groups = Arc::new(Groups::open(Arc::clone(&folder))?);
         let (topics, torn_bytes) = Topics::open(Arc::clone(&folder))?;
-        Ok(Self { folder, topics: Arc::new(topics), groups, torn_bytes })
+        Ok(Self { folder, topics: Arc::new(topics), groups, members: Alone::default(), torn_bytes })
     }
 
     /// Bytes of torn appends that opening cut.
@@ -123,8 +125,10 @@ impl Log for LocalLog {
     async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
         check_name("topic", topic)?;
         check_partitions(topic, partitions)?;
-        let (topics, topic) = (Arc::clone(&self.topics), topic.to_owned());
-        self.blocking(move || topics.create(&topic, partitions)).await
+        let (topics, name) = (Arc::clone(&self.topics), topic.to_owned());
+        self.blocking(move || topics.create(&name, partitions)).await?;
+        self.members.grown(topic, self.topics.get(topic)?.partitions.len());
+        Ok(())
     }
 
     async fn delete(&self, topic: &str) -> Result<()> {
@@ -190,6 +194,11 @@ impl Log for LocalLog {
         }
         let (groups, group, topic, positions) = (Arc::clone(&self.groups), group.to_owned(), topic.to_owned(), positions.to_vec());
         self.blocking(move || groups.commit(&group, (&topic, &found.id), &positions)).await
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Membership> {
+        check_name("group", group)?;
+        Ok(self.members.join(topic, self.topics.get(topic)?.partitions.len()))
     }
 
     async fn committed(&self, group: &str, topic: &str) -> Result<Vec<Position>> {

@@ -1,0 +1,139 @@
+//! What the shape of a platform file cannot say.
+
+use super::{Connection, Kafka, ObjectStore, PlatformFile};
+use crate::issue::{Issue, IssueCode};
+use crate::nearest::suggest;
+use crate::path;
+
+/// The most connections of a platform.
+const MAX_CONNECTIONS: usize = 200;
+
+/// Which of the kinds of a connection is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Kafka,
+    ObjectStore,
+}
+
+pub fn issues(file: &PlatformFile) -> Vec<Issue> {
+    let PlatformFile { connections, outputs, secrets } = file;
+    let mut issues = Vec::new();
+    if connections.len() > MAX_CONNECTIONS {
+        let message = format!("there are {} connections", connections.len());
+        issues.push(Issue::error("connections", IssueCode::OutOfRange, message, format!("at most {MAX_CONNECTIONS} are allowed")));
+    }
+    if !secrets.starts_with('/') {
+        issues.push(Issue::error("secrets", IssueCode::InvalidName, "it is no absolute path", "begin with a slash"));
+    }
+    for (name, connection) in connections {
+        one(name, connection, &mut issues);
+    }
+    output(file, ("outputs.lake", &outputs.lake), Wanted::ObjectStore, &mut issues);
+    output(file, ("outputs.changelog", &outputs.changelog), Wanted::Kafka, &mut issues);
+    issues
+}
+
+fn one(name: &str, connection: &Connection, issues: &mut Vec<Issue>) {
+    let at = path::member("connections", name);
+    if !is_name(name, 63) {
+        issues.push(Issue::error(&at, IssueCode::InvalidName, "this is no name of a connection", NAME_HELP));
+    }
+    let Connection { kafka, object_store, namespaces } = connection;
+    match (kafka, object_store) {
+        (Some(kafka), None) => of_kafka(&path::member(&at, "kafka"), kafka, issues),
+        (None, Some(store)) => of_store(&path::member(&at, "objectStore"), store, issues),
+        (None, None) => {
+            issues.push(Issue::error(&at, IssueCode::OneOf, "it has no kind", "give it kafka: {…} or objectStore: {…}"));
+        }
+        (Some(_), Some(_)) => {
+            issues.push(Issue::error(&at, IssueCode::OneOf, "it has two kinds", "make two connections of it"));
+        }
+    }
+    for (index, namespace) in namespaces.iter().enumerate() {
+        if namespace != "*" && !is_name(namespace, 63) {
+            let at = path::item(&path::member(&at, "namespaces"), index);
+            issues.push(Issue::error(at, IssueCode::InvalidName, "this is no name of a namespace", "write its name, or \"*\" for all"));
+        }
+    }
+}
+
+fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
+    let Kafka { bootstrap, auth, tls, topics: _ } = kafka;
+    for (index, broker) in bootstrap.iter().enumerate() {
+        let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|p| p == 0) || broker.chars().any(|c| c.is_whitespace() || matches!(c, ',' | '/')) {
+            let at = path::item(&path::member(at, "bootstrap"), index);
+            issues.push(Issue::error(at, IssueCode::InvalidName, "this is no address of a broker", "write host:port, such as kafka:9092"));
+        }
+    }
+    let auth = auth.as_ref().map(|a| ("auth.saslSecret", a.sasl_secret.as_str()));
+    let ca = tls.as_ref().and_then(|t| t.ca_secret.as_deref()).map(|s| ("tls.caSecret", s));
+    let client = tls.as_ref().and_then(|t| t.client_secret.as_deref()).map(|s| ("tls.clientSecret", s));
+    for (field, secret) in [auth, ca, client].into_iter().flatten() {
+        secret_name(&format!("{at}.{field}"), secret, issues);
+    }
+}
+
+fn of_store(at: &str, store: &ObjectStore, issues: &mut Vec<Issue>) {
+    let ObjectStore { url, endpoint, region, credentials_secret } = store;
+    let field = |name: &str| path::member(at, name);
+    let bucket = url.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or_default());
+    let folder = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
+    if bucket.is_none_or(|b| b.is_empty() || b.contains('@')) && folder.is_none() {
+        let help = "write s3://bucket/prefix, or file:///folder; keys go into a secret that credentialsSecret names";
+        issues.push(Issue::error(field("url"), IssueCode::InvalidName, "this is no address of an object store", help));
+    }
+    if let Some(endpoint) = endpoint {
+        let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://")).map(|h| h.trim_end_matches('/'));
+        if host.is_none_or(|h| h.is_empty() || h.contains(['/', '@', '?'])) {
+            let help = "write https://host:port, or http://host:port for one without encryption";
+            issues.push(Issue::error(field("endpoint"), IssueCode::InvalidName, "this is no address of a server", help));
+        }
+    }
+    if folder.is_some() {
+        for (name, given) in
+            [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("credentialsSecret", credentials_secret.is_some())]
+        {
+            if given {
+                issues.push(Issue::error(field(name), IssueCode::Conflict, "a folder has none", format!("remove {name}")));
+            }
+        }
+    }
+    if let Some(secret) = credentials_secret {
+        secret_name(&field("credentialsSecret"), secret, issues);
+    }
+}
+
+/// A secret's name is a folder's name too: it must not lead elsewhere.
+fn secret_name(at: &str, name: &str, issues: &mut Vec<Issue>) {
+    if !is_name(name, 253) {
+        let help = "name the secret: small letters, digits, dots and dashes; the secret itself is never written here";
+        issues.push(Issue::error(at, IssueCode::InvalidName, "this is no name of a secret", help));
+    }
+}
+
+fn output(file: &PlatformFile, (at, name): (&str, &str), wanted: Wanted, issues: &mut Vec<Issue>) {
+    let of = |c: &Connection| if c.kafka.is_some() { Wanted::Kafka } else { Wanted::ObjectStore };
+    match file.connections.get(name) {
+        Some(connection) if of(connection) == wanted => {}
+        Some(_) => {
+            let (kind, other) = if wanted == Wanted::Kafka { ("a Kafka", "an object store") } else { ("an object store", "a Kafka") };
+            let message = format!("this connection is {other}");
+            issues.push(Issue::error(at, IssueCode::Conflict, message, format!("name a connection that is {kind}")));
+        }
+        None => {
+            let fitting = file.connections.iter().filter(|(_, c)| of(c) == wanted).map(|(name, _)| name.as_str());
+            let help = suggest(name, "connections of this kind", fitting);
+            issues.push(Issue::error(at, IssueCode::UnknownReference, "there is no connection of this name", help));
+        }
+    }
+}
+
+const NAME_HELP: &str = "use small letters, digits, dots and dashes, at most 63";
+
+fn is_name(name: &str, most: usize) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = name.as_bytes();
+    bytes.len() <= most && bytes.iter().all(|b| inner(*b)) && edge(bytes.first()) && edge(bytes.last()) && !name.contains("..")
+}

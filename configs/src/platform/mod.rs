@@ -1,0 +1,180 @@
+//! The platform file: what the names of connections stand for, and where Tress keeps its own. ML teams name a connection, platform
+//! teams own it. Secrets are named, never written.
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::issue::Issue;
+use crate::source::{self, Located};
+use crate::structure;
+
+/// Connections, and what of Tress is kept where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlatformFile {
+    /// By the name that definitions use.
+    pub connections: BTreeMap<String, Connection>,
+    pub outputs: Outputs,
+    /// The folder in which each secret that is named below is mounted, as a folder of its name.
+    #[serde(default = "default_secrets")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub secrets: String,
+}
+
+/// The folder of mounted secrets, unless the file says another.
+pub const SECRETS: &str = "/var/run/secrets/tress";
+
+fn default_secrets() -> String {
+    SECRETS.to_owned()
+}
+
+/// Where Tress keeps its own, by names of connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Outputs {
+    /// An object store: plans, archives, histories, bases.
+    #[schemars(length(min = 1, max = 63))]
+    pub lake: String,
+    /// A Kafka: changelogs and dead letters.
+    #[schemars(length(min = 1, max = 63))]
+    pub changelog: String,
+}
+
+/// One connection: exactly one kind of it, and who may use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Connection {
+    /// Apache Kafka, or what speaks its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Kafka>,
+    /// S3, or what speaks it; or a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_store: Option<ObjectStore>,
+    /// Namespaces whose definitions may name it; `*` means all. Omitted = none but Tress itself.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub namespaces: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Kafka {
+    /// Some brokers, as `host:port`.
+    #[schemars(length(min = 1, max = 20))]
+    pub bootstrap: Vec<String>,
+    /// Who we are. Omitted = nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<KafkaAuth>,
+    /// Encryption. Omitted = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<KafkaTls>,
+    #[serde(default)]
+    pub topics: Topics,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KafkaAuth {
+    /// A secret with `username` and `password`.
+    #[schemars(length(min = 1, max = 253))]
+    pub sasl_secret: String,
+    #[serde(default)]
+    pub mechanism: SaslMechanism,
+}
+
+/// How a name and a password are shown to the broker. Omitted = SCRAM-SHA-512.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum SaslMechanism {
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[default]
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+/// `{}` = encryption with the system's authorities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KafkaTls {
+    /// A secret with `ca.crt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_secret: Option<String>,
+    /// A secret with `tls.crt` and `tls.key`: who we are, by certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub client_secret: Option<String>,
+}
+
+/// The topics that Tress makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Topics {
+    #[serde(default)]
+    pub create: CreateTopics,
+}
+
+/// Whether Tress makes topics that are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum CreateTopics {
+    /// Missing topics are made.
+    #[default]
+    Always,
+    /// Somebody else makes topics; a missing one is refused by name.
+    Never,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectStore {
+    /// `s3://bucket/prefix`, or `file:///folder`.
+    #[schemars(length(min = 1, max = 1000))]
+    pub url: String,
+    /// The address of an S3 server other than Amazon's, as `https://host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub endpoint: Option<String>,
+    /// Omitted = us-east-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub region: Option<String>,
+    /// A secret with `accessKeyId`, `secretAccessKey` and, of temporary keys, `sessionToken`. Omitted = what the pod's environment has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub credentials_secret: Option<String>,
+}
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(structure::schema::<PlatformFile>);
+
+impl PlatformFile {
+    /// Reads a platform file. `file` is how it is named in issues.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with line, column and remedy.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Issue>> {
+        let located: Located<Self> = source::settings(file, text, &SCHEMA)?;
+        let mut issues = check::issues(&located.item);
+        for issue in &mut issues {
+            located.place(issue);
+        }
+        if issues.is_empty() { Ok(located.item) } else { Err(issues) }
+    }
+}
+
+impl Connection {
+    /// Whether definitions of a namespace may name it.
+    #[must_use]
+    pub fn admits(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|n| n == "*" || n == namespace)
+    }
+}

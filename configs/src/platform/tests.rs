@@ -1,0 +1,103 @@
+use super::*;
+use crate::issue::IssueCode;
+
+const FULL: &str = r#"
+connections:
+  main:
+    kafka:
+      bootstrap: ["kafka-0:9092", "kafka-1:9092"]
+      auth: {saslSecret: kafka-auth, mechanism: PLAIN}
+      tls: {caSecret: kafka-ca}
+      topics: {create: Never}
+    namespaces: [movies]
+  lake:
+    objectStore: {url: "s3://acme/ml", endpoint: "http://s3:7070", credentialsSecret: lake}
+    namespaces: ["*"]
+outputs: {lake: lake, changelog: main}
+"#;
+
+fn mistakes(text: &str) -> Vec<(String, IssueCode, usize, usize)> {
+    let issues = PlatformFile::parse("platform.yaml", text).expect_err("something is wrong with it");
+    for issue in &issues {
+        assert!(!issue.help.is_empty() && issue.file.as_deref() == Some("platform.yaml"), "{issue}");
+    }
+    issues.into_iter().map(|i| (i.path, i.code, i.position.map_or(0, |p| p.line), i.position.map_or(0, |p| p.column))).collect()
+}
+
+#[test]
+fn a_platform_file_is_read_whole() {
+    let file = PlatformFile::parse("platform.yaml", FULL).unwrap();
+    let main = file.connections["main"].kafka.as_ref().unwrap();
+    assert_eq!(main.bootstrap, ["kafka-0:9092", "kafka-1:9092"]);
+    assert_eq!(main.auth.as_ref().unwrap().mechanism, SaslMechanism::Plain);
+    assert_eq!(main.topics.create, CreateTopics::Never);
+    assert_eq!(file.secrets, SECRETS);
+    assert!(file.connections["main"].admits("movies") && !file.connections["main"].admits("playback"));
+    assert!(file.connections["lake"].admits("playback"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_and_where() {
+    let text = r#"
+connections:
+  main:
+    kafka:
+      bootstrap: ["kafka"]
+      auht: {saslSecret: kafka-auth}
+    namespaces: "movies"
+  lake: {objectStore: {urll: "s3://acme/ml"}}
+outputs: {lake: lake}
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            ("connections.main.kafka.auht".to_owned(), IssueCode::UnknownField, 6, 7),
+            ("connections.main.namespaces".to_owned(), IssueCode::WrongType, 7, 17),
+            ("connections.lake.objectStore.urll".to_owned(), IssueCode::UnknownField, 8, 24),
+            ("connections.lake.objectStore.url".to_owned(), IssueCode::MissingField, 8, 10),
+            ("outputs.changelog".to_owned(), IssueCode::MissingField, 9, 1),
+        ]
+    );
+    let issues = PlatformFile::parse("platform.yaml", text).unwrap_err();
+    assert_eq!(issues[0].help, "did you mean \"auth\"?");
+}
+
+#[test]
+fn names_addresses_and_references_are_checked() {
+    let text = r#"
+connections:
+  Main: {kafka: {bootstrap: ["kafka", "k:9092"]}}
+  both: {kafka: {bootstrap: ["k:1"]}, objectStore: {url: "s3://b"}}
+  none: {namespaces: ["*"]}
+  lake: {objectStore: {url: "ftp://x", endpoint: "s3:7070", credentialsSecret: "../../etc"}}
+  disk: {objectStore: {url: "file:///data", region: eu}}
+outputs: {lake: lakes, changelog: disk}
+secrets: here
+"#;
+    let mut found: Vec<_> = mistakes(text).into_iter().map(|(path, code, line, _)| (line, path, code)).collect();
+    found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    assert_eq!(
+        found,
+        [
+            (3, "connections.Main".to_owned(), IssueCode::InvalidName),
+            (3, "connections.Main.kafka.bootstrap[0]".to_owned(), IssueCode::InvalidName),
+            (4, "connections.both".to_owned(), IssueCode::OneOf),
+            (5, "connections.none".to_owned(), IssueCode::OneOf),
+            (6, "connections.lake.objectStore.credentialsSecret".to_owned(), IssueCode::InvalidName),
+            (6, "connections.lake.objectStore.endpoint".to_owned(), IssueCode::InvalidName),
+            (6, "connections.lake.objectStore.url".to_owned(), IssueCode::InvalidName),
+            (7, "connections.disk.objectStore.region".to_owned(), IssueCode::Conflict),
+            (8, "outputs.changelog".to_owned(), IssueCode::Conflict),
+            (8, "outputs.lake".to_owned(), IssueCode::UnknownReference),
+            (9, "secrets".to_owned(), IssueCode::InvalidName),
+        ]
+    );
+}
+
+#[test]
+fn broken_empty_and_doubled_files_are_told_apart() {
+    assert_eq!(mistakes("connections: [").first().map(|m| m.1), Some(IssueCode::Syntax));
+    assert_eq!(mistakes("").first().map(|m| m.1), Some(IssueCode::MissingField));
+    assert_eq!(mistakes(&format!("{FULL}---{FULL}")).first().map(|m| m.1), Some(IssueCode::Duplicate));
+    assert_eq!(mistakes(&FULL.replace("outputs:", "connections: {}\noutputs:")).first().map(|m| m.1), Some(IssueCode::Duplicate));
+}

@@ -1,0 +1,105 @@
+//! A client whose events are served, and what it last complained of.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, Statistics};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::refusal;
+use crate::error::Result;
+
+/// Remembers why brokers cannot be reached: calls themselves only say that time ran out.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<Option<Trouble>>>);
+
+/// What a client complained of.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    pub code: RDKafkaErrorCode,
+    /// In librdkafka's words: names brokers, no secrets.
+    pub reason: String,
+    at: Instant,
+}
+
+impl Watch {
+    /// The latest complaint since `start`.
+    pub fn trouble(&self, start: Instant) -> Option<Trouble> {
+        self.0.lock().clone().filter(|t| t.at >= start)
+    }
+}
+
+impl ClientContext for Watch {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        // What matters comes back as an error of the call that it made fail.
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => tracing::error!(fac, "librdkafka: {message}"),
+            _ => tracing::debug!(fac, "librdkafka: {message}"),
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        tracing::debug!(?code, "librdkafka: {reason}");
+        let mut last = self.0.lock();
+        // "All brokers are down" follows the reason and says less.
+        if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
+            *last = Some(Trouble { code, reason: reason.to_owned(), at: Instant::now() });
+        }
+    }
+}
+
+impl ConsumerContext for Watch {}
+
+/// A consumer and the task that serves its events. Dropping it ends both.
+pub struct Client {
+    pub consumer: Arc<StreamConsumer<Watch>>,
+    pub watch: Watch,
+    serving: AbortHandle,
+}
+
+impl Client {
+    pub fn new(config: &ClientConfig) -> Result<Self> {
+        let watch = Watch::default();
+        let consumer = StreamConsumer::from_config_and_context(config, watch.clone()).map_err(|e| refusal::of(&e, None))?;
+        let consumer = Arc::new(consumer);
+        let served = Arc::clone(&consumer);
+        let task = tokio::spawn(async move {
+            loop {
+                // Records come by the queues of their partitions; what comes here has been remembered by the context.
+                drop(served.recv().await);
+            }
+        });
+        Ok(Self { consumer, watch, serving: task.abort_handle() })
+    }
+
+    /// Runs a call of librdkafka's, which blocks, and explains its failure.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&StreamConsumer<Watch>) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let consumer = Arc::clone(&self.consumer);
+        let done = tokio::task::spawn_blocking(move || call(&consumer)).await.map_err(refusal::ended)?;
+        done.map_err(|e| refusal::of(&e, self.watch.trouble(start)))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

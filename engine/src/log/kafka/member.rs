@@ -1,0 +1,215 @@
+//! A seat in a consumer group: the broker says what is ours, and takes positions only from who holds the partition.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, Statistics, TopicPartitionList};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::client::Watch;
+use super::connection::Connection;
+use super::groups::positions_of;
+use super::refusal;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::log::{Assigned, Position};
+
+/// How the group shares out partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// The broker decides (KIP-848): Apache Kafka 4.0 and newer.
+    Broker,
+    /// Members decide, moving only what has to move.
+    Cooperative,
+}
+
+/// A seat.
+pub struct Seat {
+    pub group: String,
+    topic: String,
+    /// Of the topic that was joined: it travels with every position.
+    topic_id: String,
+    consumer: Arc<Mutex<Arc<StreamConsumer<Hearing>>>>,
+    watch: Watch,
+    assigned: watch::Receiver<Assigned>,
+    serving: AbortHandle,
+}
+
+/// Hears what is assigned.
+#[derive(Clone)]
+struct Hearing {
+    watch: Watch,
+    held: Arc<Mutex<BTreeSet<i32>>>,
+    to: watch::Sender<Assigned>,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seat({} of {}: {:?})", self.group, self.topic, self.assigned.borrow())
+    }
+}
+
+impl Seat {
+    /// Joins; what is assigned comes later.
+    pub fn take(connection: &Connection, group: &str, (topic, topic_id): (&str, String)) -> Result<Self> {
+        let watch = Watch::default();
+        let (to, assigned) = watch::channel(Assigned::Waiting);
+        let context = Hearing { watch: watch.clone(), held: Arc::default(), to };
+        let first = open((connection, Protocol::Broker), (group, topic), context.clone())?;
+        let consumer = Arc::new(Mutex::new(first));
+        let (current, connection, names) = (Arc::clone(&consumer), connection.clone(), (group.to_owned(), topic.to_owned()));
+        let serving = tokio::spawn(async move {
+            let mut protocol = Protocol::Broker;
+            loop {
+                let served = Arc::clone(&current.lock());
+                let why = serve(&served).await;
+                drop(served);
+                context.let_go();
+                let again = match (protocol, why) {
+                    (Protocol::Broker, Code::UnsupportedFeature | Code::UnsupportedVersion) => {
+                        protocol = Protocol::Cooperative;
+                        open((&connection, protocol), (&names.0, &names.1), context.clone())
+                    }
+                    (_, code) => Err(refusal::of_code(code, None)),
+                };
+                match again {
+                    Ok(consumer) => *current.lock() = consumer,
+                    Err(e) => {
+                        context.to.send_replace(Assigned::Ended { reason: format!("group {}: {e}", names.0) });
+                        return;
+                    }
+                }
+            }
+        });
+        let (group, topic, serving) = (group.to_owned(), topic.to_owned(), serving.abort_handle());
+        Ok(Self { group, topic, topic_id, consumer, watch, assigned, serving })
+    }
+
+    pub fn assigned(&self) -> watch::Receiver<Assigned> {
+        self.assigned.clone()
+    }
+
+    /// Whether this seat is of the topic.
+    pub fn reads(&self, topic: &str) -> bool {
+        self.topic == topic
+    }
+
+    /// Commits positions of partitions that are ours.
+    pub async fn commit(&self, positions: &[Position]) -> Result<()> {
+        let doing = || format!("commit {} of topic {}", self.group, self.topic);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let ours = match &*self.assigned.borrow() {
+            Assigned::Reads(ours) => ours.clone(),
+            _ => Vec::new(),
+        };
+        if let Some(p) = positions.iter().find(|p| ours.binary_search(&p.partition).is_err()) {
+            let message = format!("partition {} belongs to another member of the group by now", p.partition);
+            return Err(Error::new(ErrorKind::Conflict, message)).context(doing);
+        }
+        let list = positions_of((&self.topic, &self.topic_id), positions)?;
+        let (start, consumer) = (Instant::now(), Arc::clone(&self.consumer.lock()));
+        let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await.map_err(refusal::ended)?;
+        committed.map_err(|e| refusal::of(&e, self.watch.trouble(start))).context(doing)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Others need not wait until the broker misses us.
+        self.consumer.lock().unsubscribe();
+        self.serving.abort();
+    }
+}
+
+fn open(
+    (connection, protocol): (&Connection, Protocol),
+    (group, topic): (&str, &str),
+    context: Hearing,
+) -> Result<Arc<StreamConsumer<Hearing>>> {
+    let mut config = connection.consumer()?;
+    config
+        .set("group.id", group)
+        // Records come another way: the next to nothing that comes here is dropped.
+        .set("queued.min.messages", "1")
+        .set("queued.max.messages.kbytes", "1");
+    match protocol {
+        Protocol::Broker => config.set("group.protocol", "consumer"),
+        Protocol::Cooperative => config
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000"),
+    };
+    let consumer = StreamConsumer::from_config_and_context(&config, context).map_err(|e| refusal::of(&e, None))?;
+    consumer.subscribe(&[topic]).map_err(|e| refusal::of(&e, None))?;
+    Ok(Arc::new(consumer))
+}
+
+/// Serves the group's events until the client fails for good; says why.
+async fn serve(consumer: &StreamConsumer<Hearing>) -> Code {
+    loop {
+        match consumer.recv().await {
+            Err(KafkaError::MessageConsumptionFatal(code)) => {
+                return consumer.client().fatal_error().map_or(code, |(code, _)| code);
+            }
+            Err(e) if matches!(e.rdkafka_error_code(), Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed)) => {
+                return e.rdkafka_error_code().unwrap_or(Code::GroupAuthorizationFailed);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Hearing {
+    fn change(&self, change: impl FnOnce(&mut BTreeSet<i32>)) {
+        let mut held = self.held.lock();
+        change(&mut held);
+        self.to.send_replace(Assigned::Reads(held.iter().copied().collect()));
+    }
+
+    fn let_go(&self) {
+        self.held.lock().clear();
+        self.to.send_replace(Assigned::Waiting);
+    }
+}
+
+impl ClientContext for Hearing {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.watch.log(level, fac, message);
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.watch.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Hearing {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            // The group is to know that we have them; the records are read elsewhere, so nothing is fetched here.
+            let taken =
+                list.set_all_offsets(Offset::End).and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
+            self.change(|held| held.extend(partitions));
+            taken
+        } else {
+            // Told before it is given up: from here on we commit nothing of it.
+            self.change(|held| held.retain(|p| !partitions.contains(p)));
+            consumer.incremental_unassign(list)
+        };
+        if let Err(e) = done {
+            tracing::warn!(error = %e, "a change of the group's partitions was not taken in; the group will say again");
+        }
+    }
+}

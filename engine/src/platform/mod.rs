@@ -1,0 +1,110 @@
+//! What the names of connections stand for. Definitions name a connection; only this says where it leads.
+//!
+//! ```text
+//! platform file ─▶ connect ─▶ named: by name, opened when it is first asked for ─┐
+//! tress dev ────────────────▶ one log, one folder of tables ─────────────────────┴▶ Platform ─▶ prepare, stream, backfill, serve
+//! ```
+
+mod connect;
+mod follow;
+mod named;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tress_configs::platform::PlatformFile;
+
+pub use self::follow::{Followed, Following};
+use self::named::Named;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::lake::Lake;
+use crate::log::Log;
+use crate::metrics::Metrics;
+
+/// The outside world of one process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    connections: Connections,
+    /// Changelogs and dead letters.
+    own_log: Arc<dyn Log>,
+    /// Where Tress keeps its own.
+    lake: Lake,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+/// What names lead to.
+#[derive(Debug, Clone)]
+enum Connections {
+    /// Every name of a log to the one log, every name of an object store to the one folder.
+    Local {
+        log: Arc<dyn Log>,
+        tables: Lake,
+    },
+    Named(Arc<Named>),
+}
+
+impl Platform {
+    /// One machine: every connection to a log is the one log, every connection to an object store the one folder of tables.
+    #[must_use]
+    pub fn local(log: Arc<dyn Log>, lake: Lake, tables: Lake, clock: Arc<dyn Clock>) -> Self {
+        let connections = Connections::Local { log: Arc::clone(&log), tables };
+        Self { connections, own_log: log, lake, clock, metrics: Metrics::default() }
+    }
+
+    /// The connections of a platform file. Talks to nobody yet. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// `Invalid` when a connection cannot be so; `NotFound`, naming the file, when a secret of the outputs is not mounted.
+    pub fn of_file(file: PlatformFile, clock: Arc<dyn Clock>) -> Result<Self> {
+        let outputs = file.outputs.clone();
+        let named = Named::new(file);
+        let (own_log, lake) = (named.log(&outputs.changelog)?, named.store(&outputs.lake)?);
+        Ok(Self { connections: Connections::Named(Arc::new(named)), own_log, lake, clock, metrics: Metrics::default() })
+    }
+
+    /// The log behind a connection of that name.
+    ///
+    /// # Errors
+    /// `NotFound` when the platform has no such connection.
+    pub fn log(&self, connection: &str) -> Result<Arc<dyn Log>> {
+        match &self.connections {
+            Connections::Local { log, .. } => Ok(Arc::clone(log)),
+            Connections::Named(named) => named.log(connection),
+        }
+    }
+
+    /// The log that keeps changelogs and dead letters.
+    #[must_use]
+    pub const fn own_log(&self) -> &Arc<dyn Log> {
+        &self.own_log
+    }
+
+    /// The object store behind a connection of that name.
+    ///
+    /// # Errors
+    /// `NotFound` when the platform has no such connection.
+    pub fn tables(&self, connection: &str) -> Result<Lake> {
+        match &self.connections {
+            Connections::Local { tables, .. } => Ok(tables.clone()),
+            Connections::Named(named) => named.store(connection),
+        }
+    }
+
+    #[must_use]
+    pub const fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}

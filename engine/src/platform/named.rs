@@ -1,0 +1,98 @@
+//! Connections by name, opened when they are first asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tress_configs::nearest::nearest;
+use tress_configs::platform::{Connection, PlatformFile};
+
+use super::connect;
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::log::Log;
+
+/// The connections of a platform file as it is now, and those that are open.
+#[derive(Debug)]
+pub struct Named(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    file: PlatformFile,
+    open: BTreeMap<String, Open>,
+}
+
+/// An open connection.
+#[derive(Debug, Clone)]
+enum Open {
+    Log(Arc<dyn Log>),
+    Store(Lake),
+}
+
+impl Named {
+    pub const fn new(file: PlatformFile) -> Self {
+        Self(Mutex::new(State { file, open: BTreeMap::new() }))
+    }
+
+    /// # Errors
+    /// `NotFound` when there is none of that name; `Invalid` when it is an object store.
+    pub fn log(&self, name: &str) -> Result<Arc<dyn Log>> {
+        match self.open(name)? {
+            Open::Log(log) => Ok(log),
+            Open::Store(_) => Err(Error::invalid(format!("connection {name}: it is an object store, a Kafka is needed"))),
+        }
+    }
+
+    /// # Errors
+    /// `NotFound` when there is none of that name; `Invalid` when it is a Kafka.
+    pub fn store(&self, name: &str) -> Result<Lake> {
+        match self.open(name)? {
+            Open::Store(lake) => Ok(lake),
+            Open::Log(_) => Err(Error::invalid(format!("connection {name}: it is a Kafka, an object store is needed"))),
+        }
+    }
+
+    /// Takes a file in force. What is as it was stays open; what has changed is opened anew when it is asked for next. Who uses a
+    /// connection goes on with what it has. Returns the names of what changed, sorted.
+    pub fn replace(&self, file: PlatformFile) -> Vec<String> {
+        let mut state = self.0.lock();
+        let moved = file.secrets != state.file.secrets;
+        let names: std::collections::BTreeSet<_> = file.connections.keys().chain(state.file.connections.keys()).cloned().collect();
+        let new = |name: &String| moved || leads_to(&file, name) != leads_to(&state.file, name);
+        let changed: Vec<String> = names.into_iter().filter(new).collect();
+        for name in &changed {
+            state.open.remove(name);
+        }
+        state.file = file;
+        changed
+    }
+
+    fn open(&self, name: &str) -> Result<Open> {
+        let mut state = self.0.lock();
+        if let Some(open) = state.open.get(name) {
+            return Ok(open.clone());
+        }
+        let connections = &state.file.connections;
+        let Some(connection) = connections.get(name) else {
+            let help = match nearest(name, connections.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", connections.keys().cloned().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(Error::not_found(format!("connection {name}: the platform has none of this name; {help}")));
+        };
+        let secrets = std::path::Path::new(&state.file.secrets);
+        let opened = match connection {
+            Connection { kafka: Some(kafka), .. } => connect::kafka(kafka, secrets).map(Open::Log),
+            Connection { object_store: Some(store), .. } => connect::store(store, secrets).map(Open::Store),
+            Connection { .. } => Err(Error::invalid("it has no kind; give it kafka: {…} or objectStore: {…}")),
+        };
+        let opened = opened.map_err(|e| e.while_doing(format!("connection {name}")))?;
+        state.open.insert(name.to_owned(), opened.clone());
+        Ok(opened)
+    }
+}
+
+/// Who may use it is no part of where it leads.
+fn leads_to(file: &PlatformFile, name: &str) -> Option<Connection> {
+    file.connections.get(name).map(|c| Connection { namespaces: Vec::new(), ..c.clone() })
+}

@@ -1,0 +1,53 @@
+//! Who the connections of a revision are. A name that is pointed elsewhere would read as an empty table: it is refused instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tress_configs::SignalPlan;
+use tress_configs::plan::BatchPlan;
+
+use super::Revision;
+use crate::error::{Error, ErrorKind, Result};
+use crate::platform::Platform;
+
+/// Of each object store that the plan reads, by connection.
+pub fn stores(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, String>> {
+    let external = match &plan.source.batch {
+        BatchPlan::External(log) => Some(&log.connection),
+        _ => None,
+    };
+    let names: BTreeSet<&String> = plan.enrichments.iter().map(|e| &e.lookup.connection).chain(external).collect();
+    let mut stores = BTreeMap::new();
+    for name in names {
+        if let Some(identity) = platform.tables(name)?.identity() {
+            stores.insert(name.clone(), identity.to_owned());
+        }
+    }
+    Ok(stores)
+}
+
+/// Whether connections still lead where they led when the revision was prepared.
+///
+/// # Errors
+/// `Invalid`, naming the connection, when one does not.
+pub async fn check(platform: &Platform, plan: &SignalPlan, revision: &Revision) -> Result<()> {
+    let moved = |name: &str, from: &str, to: &str| {
+        Error::invalid(format!(
+            "connection {name}: it led to {from} when the revision was prepared and leads to {to} now; point it back, or give the new place a name of its own"
+        ))
+    };
+    let now = stores(platform, plan)?;
+    for (name, was) in &revision.stores {
+        match now.get(name) {
+            Some(is) if is == was => {}
+            is => return Err(moved(name, was, is.map_or("a folder", String::as_str))),
+        }
+    }
+    let connection = &plan.source.stream.connection;
+    match platform.log(connection)?.id(&revision.topic).await {
+        Ok(id) if id.cluster == revision.cluster => Ok(()),
+        Ok(id) => Err(moved(connection, &format!("cluster {}", revision.cluster), &format!("cluster {}", id.cluster))),
+        // Who reads the topic says that it is gone.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,11 @@
+//! The two seams on real parts: Apache Kafka and an S3 server, started once for all of these tests from e2e/servers.
+//! That they cannot be started fails the tests and says why.
+#![cfg(all(feature = "kafka", feature = "s3"))]
+
+mod broken;
+mod broker;
+mod groups;
+mod kafka_log;
+mod lake;
+mod server;
+mod whole;

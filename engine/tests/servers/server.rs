@@ -1,0 +1,73 @@
+//! Servers of these tests: each is started once, by its script, and ends with this process.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// A server in its folder.
+#[derive(Debug)]
+pub struct Server {
+    script: PathBuf,
+    folder: PathBuf,
+    address: HashMap<String, String>,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Server {
+    /// The one Kafka that these tests share.
+    pub fn kafka() -> &'static Self {
+        static KAFKA: OnceLock<Server> = OnceLock::new();
+        KAFKA.get_or_init(|| Self::start("kafka"))
+    }
+
+    /// The one S3 server that these tests share.
+    pub fn s3() -> &'static Self {
+        static S3: OnceLock<Server> = OnceLock::new();
+        S3.get_or_init(|| Self::start("s3"))
+    }
+
+    /// A server of the test's own: it may be killed.
+    pub fn start(name: &str) -> Self {
+        Self::start_with(name, Vec::new())
+    }
+
+    /// The same, with what its script takes from the environment.
+    pub fn start_with(name: &str, environment: Vec<(&'static str, &'static str)>) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/servers").join(name);
+        // The script removes it when this process has ended.
+        let folder = tempfile::Builder::new().prefix(&format!("tress-{name}-")).tempdir().expect("a folder").keep();
+        let mut server = Self { script, folder, address: HashMap::new(), environment };
+        server.start_again();
+        server
+    }
+
+    /// Starts it where it was, with the data that it had.
+    pub fn start_again(&mut self) {
+        let said = self.run(&["start"], &["--while", &std::process::id().to_string()]);
+        self.address = said.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    }
+
+    /// Ends it without a warning.
+    pub fn kill(&self) {
+        self.run(&["kill"], &[]);
+    }
+
+    /// What the server said about itself when it was started.
+    pub fn tell(&self, name: &str) -> &str {
+        self.address.get(name).unwrap_or_else(|| panic!("{} does not tell its {name}", self.script.display()))
+    }
+
+    fn run(&self, command: &[&str], more: &[&str]) -> String {
+        let mut call = Command::new(&self.script);
+        call.envs(self.environment.iter().copied())
+            .args(command)
+            .arg(&self.folder)
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        let done = call.output().unwrap_or_else(|e| panic!("{} cannot be run: {e}", self.script.display()));
+        assert!(done.status.success(), "{} {command:?} failed; what it said is above", self.script.display());
+        String::from_utf8(done.stdout).expect("the script writes text")
+    }
+}

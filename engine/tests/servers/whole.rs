@@ -1,0 +1,186 @@
+//! Prepare, stream and archive, with all they need behind one platform file: Kafka with TLS and a password, a lake in S3.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use tokio_util::sync::CancellationToken;
+use tress_configs::source::{Foreign, parse};
+use tress_configs::{Pins, Plan, SignalPlan, compile};
+use tress_engine::archive::Archive;
+use tress_engine::changelog::{Change, Codec};
+use tress_engine::clock::SystemClock;
+use tress_engine::log::{Log, NewRecord, Position};
+use tress_engine::pipeline::Pipeline;
+use tress_engine::platform::Platform;
+use tress_engine::stream::{DecodeAndRun, Share, Source, Stream, World};
+use tress_engine::{Error, ErrorKind, layout, prepare};
+
+use crate::broker::name;
+use crate::server::Server;
+
+const DEFINITION: &str = r#"
+apiVersion: tress.dev/v1alpha1
+kind: SignalDefinition
+metadata: {name: rating, namespace: movies}
+spec:
+  definition:
+    entity: {field: user_id}
+    event:
+      time: {field: ts, unit: Seconds}
+      availableAt: {recordTimestamp: {}}
+      id: [item_id]
+      fields:
+        - {name: user_id, type: string}
+        - {name: item_id, type: int64}
+        - {name: rating, type: float64}
+        - {name: ts, type: int64}
+    source:
+      stream: {connection: main, topic: TOPIC, format: {json: {}}}
+      archive: true
+    executor: {declarative: {filter: "rating >= 1.0"}}
+    columns: [item_id, rating]
+"#;
+
+/// What a pod has mounted: a folder a secret, and the platform file.
+fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
+    let (kafka, s3) = (Server::kafka(), Server::s3());
+    let secret = |secret: &str, key: &str, bytes: Vec<u8>| {
+        let folder = folder.join("secrets").join(secret);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(key), bytes).unwrap();
+    };
+    let held = |path: &str| std::fs::read(path).unwrap();
+    secret("kafka-auth", "username", b"tress".to_vec());
+    secret("kafka-auth", "password", held(kafka.tell("password")));
+    secret("kafka-ca", "ca.crt", held(kafka.tell("ca")));
+    secret("lake", "accessKeyId", held(s3.tell("accessKeyId")));
+    secret("lake", "secretAccessKey", held(s3.tell("secretAccessKey")));
+    let text = format!(
+        "connections:\n  main:\n    kafka:\n      bootstrap: [\"{}\"]\n      auth: {{saslSecret: kafka-auth, mechanism: PLAIN}}\n      \
+         tls: {{caSecret: kafka-ca}}\n    namespaces: [movies]\n  lake: {{objectStore: {{url: \"s3://{}/{prefix}\", endpoint: \"{}\", \
+         credentialsSecret: lake}}}}\noutputs: {{lake: lake, changelog: main}}\nsecrets: {}/secrets\n",
+        kafka.tell("secure"),
+        s3.tell("bucket"),
+        s3.tell("endpoint"),
+        folder.display(),
+    );
+    let path = folder.join("platform.yaml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn plan(topic: &str) -> Arc<SignalPlan> {
+    let parsed = parse("whole.yaml", &DEFINITION.replace("TOPIC", topic), Foreign::Report);
+    assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
+    let objects: Vec<_> = parsed.objects.into_iter().map(|o| o.item).collect();
+    let outcome = compile(&objects, &Pins::default());
+    let Some(Ok(compiled)) = outcome.into_values().next() else { panic!("it compiles") };
+    let Plan::Signal(plan) = compiled.plan else { panic!("it is a signal") };
+    Arc::new(plan)
+}
+
+fn event(n: usize) -> NewRecord {
+    let json = format!(r#"{{"user_id":"u{}","item_id":{n},"rating":{}.5,"ts":{}}}"#, n % 17, n % 5, 1_704_067_200 + n);
+    NewRecord { payload: json.into(), timestamp: Some((1_704_067_200 + n as i64) * 1000), ..NewRecord::default() }
+}
+
+fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare::Revision) -> Stream {
+    let source = Source {
+        topic: revision.topic.clone(),
+        topic_id: Some(revision.topic_id.clone()),
+        starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
+        share: Share::ALL,
+    };
+    let world = World { log: platform.log("main").unwrap(), clock: Arc::clone(platform.clock()) };
+    let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), Vec::new()).unwrap()).unwrap();
+    Stream::new(world, (&revision.uid, plan), source, Arc::new(transform))
+}
+
+/// Runs the stream until all that was appended is published, then stops it in good order.
+async fn run_until_published(stream: Stream, partitions: usize, total: i64) {
+    let (stop, mut published) = (CancellationToken::new(), stream.published());
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    let all = published.wait_for(|p| p.len() == partitions && p.iter().map(|p| p.offset).sum::<i64>() == total);
+    let done = tokio::time::timeout(Duration::from_secs(120), all).await.map(|found| found.map(|_| ()));
+    assert!(matches!(done, Ok(Ok(()))), "not published in time: {:?} {:?}", stream.state(), stream.counts());
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// The items of all rows in the changelog, as often as they are there.
+async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
+    let (topic, codec) = (layout::changelog(uid), Codec::new(plan));
+    let mut items = Vec::new();
+    for (partition, ends) in (0..).zip(log.ends(&topic).await.unwrap()) {
+        let mut next = ends.start;
+        while next < ends.end {
+            let at = Position { partition, offset: next };
+            for record in log.read(&topic, at, 1 << 20, Duration::from_secs(10)).await.unwrap() {
+                next = record.offset + 1;
+                if let Change::Rows(rows) = codec.decode(&record).unwrap() {
+                    items.extend(rows.column_by_name("item_id").unwrap().as_primitive::<Int64Type>().values());
+                }
+            }
+        }
+    }
+    items.sort_unstable();
+    items
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_prepared_streamed_and_archived_over_secure_kafka_and_s3() {
+    let folder = tempfile::tempdir().unwrap();
+    let (topic, prefix) = (name("ratings"), name("whole"));
+    let (platform, _) = Platform::open(&mount(folder.path(), &prefix), Arc::new(SystemClock)).unwrap();
+    let (log, plan, uid) = (platform.log("main").unwrap(), plan(&topic), "whole-1");
+    log.create(&topic, 3).await.unwrap();
+    let append = async |range: std::ops::Range<usize>| {
+        for partition in 0..3 {
+            let ours = range.clone().filter(|n| n % 3 == partition);
+            log.append(&topic, i32::try_from(partition).unwrap(), ours.map(event).collect()).await.unwrap();
+        }
+    };
+    append(0..3000).await;
+    let revision = prepare::signal(&platform, &plan, uid).await.unwrap();
+    assert_eq!(prepare::signal(&platform, &plan, uid).await.unwrap(), revision, "to prepare again changes nothing");
+    run_until_published(stream(&platform, &plan, &revision), 3, 3000).await;
+    append(3000..4500).await;
+    // Another process: it goes on where the group left off.
+    let (again, _) = Platform::open(&folder.path().join("platform.yaml"), Arc::new(SystemClock)).unwrap();
+    let second = stream(&again, &plan, &revision);
+    run_until_published(second.clone(), 3, 4500).await;
+    assert_eq!(second.counts().raw, 1500, "what was committed is not read again");
+    let expected: Vec<i64> = (0..4500).filter(|n| n % 5 != 0).collect();
+    assert_eq!(second.counts().dead, 0);
+    let found = items(again.own_log().as_ref(), uid, &plan).await;
+    assert!(found == expected, "every row, each once: {} rows for {}", found.len(), expected.len());
+    let archive = Archive::open((Arc::clone(&log), Arc::clone(platform.clock())), platform.lake().clone(), "main", &topic).await.unwrap();
+    assert_eq!(archive.archive_now().await.unwrap().rows(), 4500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_leads_to_another_cluster_is_refused_not_read_as_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let (topic, prefix) = (name("moved"), name("identity"));
+    let path = mount(folder.path(), &prefix);
+    let (platform, _) = Platform::open(&path, Arc::new(SystemClock)).unwrap();
+    let plan = plan(&topic);
+    platform.log("main").unwrap().create(&topic, 1).await.unwrap();
+    prepare::signal(&platform, &plan, "identity-1").await.unwrap();
+    let other = tokio::task::spawn_blocking(|| Server::start("kafka")).await.unwrap();
+    let text = std::fs::read_to_string(&path).unwrap().replace(Server::kafka().tell("secure"), other.tell("secure"));
+    std::fs::write(&path, text).unwrap();
+    std::fs::copy(other.tell("password"), folder.path().join("secrets/kafka-auth/password")).unwrap();
+    std::fs::copy(other.tell("ca"), folder.path().join("secrets/kafka-ca/ca.crt")).unwrap();
+    let (moved, _) = Platform::open(&path, Arc::new(SystemClock)).unwrap();
+    moved.log("main").unwrap().create(&topic, 1).await.unwrap();
+    let error: Error = prepare::signal(&moved, &plan, "identity-1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("connection main") && error.to_string().contains("point it back"), "{error}");
+}
