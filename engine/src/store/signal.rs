@@ -138,7 +138,11 @@ impl SignalStore {
     /// # Errors
     /// The first, after every shard was tried; what could not be tidied stays as it is.
     pub fn tidy(&self) -> Result<()> {
-        self.shards.iter().fold(Ok(()), |outcome, shard| outcome.and(shard.maintain()))
+        let mut outcome = Ok(());
+        for shard in &self.shards {
+            outcome = outcome.and(shard.maintain());
+        }
+        outcome
     }
 
     /// All that this process has of an entity, held until it is dropped.
