@@ -155,6 +155,8 @@ fn csv_is_typed_by_the_signal_and_what_cannot_be_used_is_listed_and_replayed() {
 fn backfill_and_dataset_go_through_the_running_server() {
     let dir = folder();
     let dir = dir.path();
+    // What retention may have dropped is told, however long it is kept.
+    fs::write(dir.join("defs/view.yaml"), SIGNAL.replace("    executor:", "    retention: 3650d\n    executor:")).expect("written");
     append(&dir.join("views.jsonl"), &(0..50).map(|i| event(&format!("u{}", i % 5), i)).collect::<String>());
     let dev = Dev::start(dir, &["--input", "views=views.jsonl"]);
     dev.until("all are read", || (items(dir, "u0").len() == 10).then_some(()));
@@ -171,7 +173,14 @@ fn backfill_and_dataset_go_through_the_running_server() {
     let labels = ["dataset", "--feature", "recent", "--labels", "labels.csv", "--entity-column", "user", "--time-column", "at"];
     let more = ["--time-unit", "seconds", "--out", "out", "--dir", "defs", "-o", "json"];
     let written = json(dir, &[&labels[..], &more[..]].concat());
-    assert_eq!(written["labels"], 2);
+    // One label lies in a time that has not come: history cannot cover it.
+    assert_eq!(
+        (&written["labels"], &written["manifest"]["incomplete"], &written["manifest"]["truncated"]),
+        (&2.into(), &1.into(), &2.into())
+    );
+    let again = succeed(dir, &[&labels[..], &["--time-unit", "seconds", "--out", "out", "--dir", "defs"]].concat());
+    assert!(again.contains("1 of them are later than what history covers"), "{again}");
+    assert!(again.contains("2 of them reach into what retention has dropped"), "a run that goes on knows it, too: {again}");
     assert!(dir.join("out/manifest.json").is_file());
 
     let status = succeed(dir, &["status", "--dir", "defs"]);
@@ -186,6 +195,49 @@ fn backfill_and_dataset_go_through_the_running_server() {
     let reader = arrow::ipc::reader::StreamReader::try_new(arrow.stdout.as_slice(), None).expect("an Arrow stream");
     assert_eq!(reader.map(|b| b.expect("a batch").num_rows()).sum::<usize>(), 10);
     assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
+fn a_backfill_that_cannot_be_finished_is_given_up_and_the_next_goes_on_from_where_history_ends() {
+    let dir = folder();
+    let dir = dir.path();
+    // What batch refuses, the stream takes: the definition tolerates no record that cannot be used.
+    fs::write(dir.join("defs/view.yaml"), SIGNAL.replace("    executor:", "    onInvalid: Fail\n    executor:")).expect("written");
+    append(&dir.join("views.jsonl"), &(0..10).map(|i| event("u1", i)).collect::<String>());
+    let dev = Dev::start(dir, &["--input", "views=views.jsonl"]);
+    dev.until("all are read", || (items(dir, "u1").len() == 10).then_some(()));
+    let nothing = run(dir, &["backfill", "view", "--abandon", "--dir", "defs"]);
+    assert_eq!(nothing.code, Some(1), "{}", nothing.out);
+    assert!(nothing.err.contains("abandon the backfill of default/view: none is planned and unfinished"), "{}", nothing.err);
+
+    append(&dir.join("views.jsonl"), "{\"item\": 7, \"ts\": 1700000007}\n");
+    dev.until("the bad record is in the topic", || (records(dir) == 11).then_some(()));
+    for _ in 0..2 {
+        let refused = run(dir, &["backfill", "view", "--dir", "defs"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.out);
+        assert!(refused.err.contains("let onInvalid be DeadLetter"), "{}", refused.err);
+        assert!(
+            refused.err.contains("backfill 1 is unfinished") && refused.err.contains("tress backfill default/view --abandon"),
+            "{}",
+            refused.err
+        );
+    }
+    let both = run(dir, &["backfill", "view", "--abandon", "--restate", "--dir", "defs"]);
+    assert_eq!(both.code, Some(2), "{}", both.out);
+    let said = succeed(dir, &["backfill", "view", "--abandon", "--dir", "defs"]);
+    assert!(said.starts_with("backfill 1 of default/view is given up: planned at "), "{said}");
+    assert!(
+        said.ends_with(
+            "0 of 1 tasks done, nothing of it in history\nwhat it was to fold is folded by the next one: tress backfill default/view\n"
+        ),
+        "{said}"
+    );
+    assert_eq!(run(dir, &["backfill", "view", "--abandon", "--dir", "defs"]).code, Some(1), "once");
+    let next = run(dir, &["backfill", "view", "--dir", "defs"]);
+    assert!(next.err.contains("backfill 2 is unfinished"), "{}", next.err);
+    drop(dev);
+    let abandoned = json(dir, &["backfill", "view", "--abandon", "--dir", "defs", "-o", "json"]);
+    assert_eq!((&abandoned["number"], &abandoned["restate"]), (&2.into(), &false.into()), "also without a server");
 }
 
 #[test]

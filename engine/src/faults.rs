@@ -78,6 +78,8 @@ pub enum Action {
     Full,
     /// The process ends at once.
     Abort,
+    /// The task that reaches it panics.
+    Panic,
     /// Half of the bytes are written; then the step fails (tests) or the process ends (environment).
     Torn,
 }
@@ -130,12 +132,12 @@ pub fn arm(point: Point, at: u32, action: Action) -> Guard {
 /// Arms the process by `TRESS_FAULT`, if it is set. Only `main` calls this.
 ///
 /// # Errors
-/// `Invalid` when the variable does not read `point:count:abort|error|full|torn`.
+/// `Invalid` when the variable does not read `point:count:abort|error|full|panic|torn`.
 pub fn arm_from_env() -> Result<()> {
     let Some(value) = std::env::var_os(VARIABLE) else { return Ok(()) };
     let armed = value.to_str().and_then(parse).ok_or_else(|| {
         let names: Vec<_> = Point::ALL.iter().map(|p| p.name()).collect();
-        Error::invalid(format!("{VARIABLE}: must read point:count:abort|error|full|torn; points are {}", names.join(", ")))
+        Error::invalid(format!("{VARIABLE}: must read point:count:abort|error|full|panic|torn; points are {}", names.join(", ")))
     })?;
     tracing::warn!(point = armed.point.name(), at = armed.at, action = ?armed.action, "a fault is armed");
     if PROCESS.set(armed).is_ok() {
@@ -151,6 +153,7 @@ fn parse(text: &str) -> Option<Armed> {
         "error" => Action::Error,
         "full" => Action::Full,
         "abort" => Action::Abort,
+        "panic" => Action::Panic,
         "torn" => Action::Torn,
         _ => return None,
     };
@@ -220,6 +223,7 @@ fn hit(point: Point) -> Option<Action> {
 fn fail(point: Point, action: Action) -> Result<()> {
     match action {
         Action::Abort => std::process::abort(),
+        Action::Panic => std::panic::panic_any(format!("fault {}", point.name())),
         Action::Full => Err(Error::new(ErrorKind::Full, format!("fault {}: no room", point.name()))),
         Action::Error | Action::Torn => Err(Error::new(ErrorKind::Unavailable, format!("fault {}", point.name()))),
     }

@@ -1,5 +1,7 @@
 //! The lake: one object store, and the Delta tables in it. The only place that joins `object_store` and `deltalake`.
 
+mod disk;
+mod local;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -7,12 +9,14 @@ use std::sync::Arc;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake::{DeltaTable, DeltaTableError};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use self::disk::Disk;
+use self::local::LocalStore;
+pub use self::local::with_the_next_agreement;
 #[cfg(feature = "s3")]
 pub use self::s3::{Keys, S3};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -46,7 +50,7 @@ impl Lake {
         Ok(Self { base, root, store })
     }
 
-    /// A folder of this machine, made if it is not there.
+    /// A folder of this machine, made if it is not there. What is put there survives a loss of power.
     ///
     /// # Errors
     /// When the folder cannot be made, or its path cannot be an address.
@@ -55,10 +59,10 @@ impl Lake {
         let made = std::fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
         let folder = made.map_err(|e| Error::from(e).while_doing(doing()))?;
         let root = Url::from_directory_path(&folder).map_err(|()| Error::invalid("its path cannot be an address").while_doing(doing()))?;
-        Self::new(Arc::new(LocalFileSystem::new()), root)
+        Self::new(Arc::new(LocalStore::new(Arc::new(Disk::new(folder)))), root)
     }
 
-    /// Makes files that were put survive a loss of power. A local folder only has them in memory until then; object stores have them.
+    /// Makes sure that files survive a loss of power: those of a local folder that a program put there which did not see to it.
     ///
     /// # Errors
     /// When a file is not there or the disk fails.
@@ -86,6 +90,13 @@ impl Lake {
     #[must_use]
     pub const fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// The file of this machine that `path` is; `None` = the lake is elsewhere.
+    #[must_use]
+    pub fn file(&self, path: &Path) -> Option<std::path::PathBuf> {
+        let root = self.root.to_file_path().ok()?;
+        Some(path.parts().fold(root, |folder, part| folder.join(part.as_ref())))
     }
 
     /// Who this lake is: bucket and prefix. `None` for a folder, which may move with the machine.
@@ -200,5 +211,87 @@ mod tests {
         assert_eq!(table.version(), Some(0));
         assert_eq!(lake.delta_at(&path, Some(0)).await.unwrap().expect("a table").version(), Some(0));
         assert_eq!(lake.delta_at(&path, Some(7)).await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    /// What a loss of power leaves: files whose bytes were brought to the disk, under names that were brought there after.
+    fn after_a_loss_of_power(root: &std::path::Path, asked: &[std::path::PathBuf], kept: &std::path::Path) {
+        fn lost(place: &std::path::Path, root: &std::path::Path, asked: &[std::path::PathBuf]) -> bool {
+            let bytes = asked.iter().rposition(|a| a == place).filter(|_| place.is_file());
+            let names = |path: &std::path::Path| asked.iter().rposition(|a| Some(a.as_path()) == path.parent());
+            let name = names(place);
+            let above = place.ancestors().skip(1).take_while(|a| *a != root).all(|folder| names(folder).is_some());
+            !above || bytes.is_none() || name < bytes
+        }
+        let mut left = vec![root.to_owned()];
+        while let Some(folder) = left.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let to = kept.join(path.strip_prefix(root).unwrap());
+                if path.is_dir() {
+                    left.push(path);
+                } else if !lost(&path, root, asked) {
+                    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+                    std::fs::copy(&path, to).unwrap();
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_agreement_depends_on_survives_a_loss_of_power() {
+        use crate::backfill::Mode;
+        use crate::backfill::fixture::fold;
+        use crate::base::{self, Demands, Manifest};
+        use crate::history::History;
+        use crate::history::fixture::{DAY, event, plan};
+        let (folder, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = folder.path().canonicalize().unwrap();
+        let disk = Arc::new(Disk::new(root.clone()));
+        let lake = Lake::new(Arc::new(LocalStore::new(Arc::clone(&disk))), Url::from_directory_path(&root).unwrap()).unwrap();
+        let history = History::new(lake, "s1", Arc::new(plan()));
+        for number in 1..=6 {
+            // More than four files of a bucket: the last of them are compacted, by an upload in parts.
+            let events: Vec<_> = (0..4).map(|i| event("u1", i * DAY + 10, i + 100 * number)).collect();
+            fold(&history, u64::try_from(number).unwrap(), Mode::Incremental, &[events]).await;
+        }
+        base::update(&history, &Demands::default()).await.unwrap();
+        let (snapshot, manifest) = (history.snapshot().await.unwrap(), Manifest::newest(&history).await.unwrap());
+        after_a_loss_of_power(&root, &disk.asked.lock(), kept.path());
+
+        let history = History::new(Lake::local(kept.path()).unwrap(), "s1", Arc::new(plan()));
+        assert_eq!(history.snapshot().await.unwrap(), snapshot);
+        assert_eq!(Manifest::newest(&history).await.unwrap(), manifest);
+        for file in snapshot.unwrap().files {
+            assert!(kept.path().join("signals/s1/history").join(&file.path).is_file(), "{} is named and lost", file.path);
+        }
+        for run in manifest.unwrap().shards.iter().flatten() {
+            assert!(kept.path().join(&run.path).is_file(), "{} is named and lost", run.path);
+        }
+    }
+
+    #[tokio::test]
+    async fn files_that_nothing_names_are_brought_to_the_disk_together_before_the_next_agreement() {
+        use object_store::{PutMode, PutOptions};
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let disk = Arc::new(Disk::new(root.clone()));
+        let lake = Lake::new(Arc::new(LocalStore::new(Arc::clone(&disk))), Url::from_directory_path(&root).unwrap()).unwrap();
+        let put = async |path: &str, options: PutOptions| lake.store().put_opts(&Path::from(path), "bytes".into(), options).await;
+        for name in ["a/1/x", "a/2/x", "a/2/y"] {
+            put(name, with_the_next_agreement()).await.unwrap();
+        }
+        assert_eq!(*disk.asked.lock(), Vec::<std::path::PathBuf>::new());
+        let agreed = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        put("b/plan", agreed.clone()).await.unwrap();
+        let asked = disk.asked.lock().clone();
+        let at = |name: &str| asked.iter().position(|a| *a == root.join(name)).unwrap_or_else(|| panic!("{name}: {asked:?}"));
+        for name in ["a/1/x", "a/2/x", "a/2/y", "a/1", "a/2", "a"] {
+            assert!(at(name) < at("b/plan"), "{name}: {asked:?}");
+        }
+        assert!(at("b/plan") < at("b"), "bytes before names");
+        assert!(matches!(put("b/plan", agreed).await, Err(object_store::Error::AlreadyExists { .. })));
+        put("b/plan", PutOptions::default()).await.unwrap();
+        let left: Vec<_> = std::fs::read_dir(root.join("b")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["plan"], "nothing is left beside it");
     }
 }

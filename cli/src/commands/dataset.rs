@@ -101,9 +101,27 @@ fn of_labels(arguments: Arguments, labels: &Path, (entity_column, time_column): 
     };
     let written = through_session(&arguments.dir, Operation::Dataset(request))?;
     output::value(arguments.output, &written, || {
-        format!("{} labels with their sequences in {}\n", number(&written, "labels"), written["out"].as_str().unwrap_or_default())
+        let (labels, out) = (number(&written, "labels"), written["out"].as_str().unwrap_or_default());
+        format!("{labels} labels with their sequences in {out}\n{}", missing(&written["manifest"]))
     })?;
     Ok(Outcome::Done)
+}
+
+/// What may be missing from the sequences, and what to do.
+fn missing(manifest: &Value) -> String {
+    let count = |key: &str| manifest[key].as_u64().filter(|n| *n > 0).map(grouped);
+    let mut text = String::new();
+    if let Some(incomplete) = count("incomplete") {
+        text.push_str(&format!(
+            "{incomplete} of them are later than what history covers: events may be missing. Fold with `tress backfill`, then make the dataset anew\n"
+        ));
+    }
+    if let Some(truncated) = count("truncated") {
+        text.push_str(&format!(
+            "{truncated} of them reach into what retention has dropped: their sequences may be shorter than what readers had\n"
+        ));
+    }
+    text
 }
 
 fn of_everyone(arguments: &Arguments) -> anyhow::Result<Outcome> {

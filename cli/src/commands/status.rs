@@ -74,6 +74,10 @@ fn signal_lines(signal: &Value, now: i64, style: Style) -> Vec<String> {
     if let Some(reason) = signal["waiting"].as_str() {
         lines.push(format!("{}  {reason}", style.yellow("waiting")));
     }
+    for trouble in signal["troubles"].as_array().into_iter().flatten().filter(|t| t["now"] != "failed") {
+        let (task, reason) = (trouble["task"].as_str().unwrap_or_default(), trouble["reason"].as_str().unwrap_or_default());
+        lines.push(format!("{} {task} ended early, {} times so far: {reason}", style.yellow("troubles"), number(&trouble["times"])));
+    }
     lines.push(match signal["appliedThrough"].as_i64() {
         Some(applied) => format!("fresh    to {} ago", time::roughly(now.saturating_sub(applied))),
         None => "fresh    nothing applied yet".into(),

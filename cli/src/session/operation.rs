@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tress_configs::name::QualifiedName;
+use tress_engine::backfill::Mode;
 use tress_engine::log::NewRecord;
 use tress_engine::node::{Fold, Node, Progress};
 use tress_engine::{Error, ErrorKind, Result};
@@ -20,6 +21,11 @@ pub enum Operation {
         signal: String,
         /// `None` = what is new; empty = all buckets; else these.
         restate: Option<Vec<String>>,
+    },
+    /// Gives up the backfill that was planned and is not sealed.
+    Abandon {
+        /// `name` or `namespace/name`
+        signal: String,
     },
     Dataset(dataset::Request),
     Everyone(everyone::Request),
@@ -42,7 +48,10 @@ pub async fn perform(node: &Node, operation: &Operation, progress: &(dyn Fn(Prog
         Operation::Backfill { signal, restate } => {
             let signal = signal_named(node, signal).await?;
             let fold = restate.clone().map_or(Fold::New, Fold::Restate);
-            let folded = node.backfill(&signal, fold, progress).await?;
+            let folded = match node.backfill(&signal, fold, progress).await {
+                Ok(folded) => folded,
+                Err(e) => return Err(told_of_unfinished(node, &signal, e).await),
+            };
             Ok(json!({
                 "signal": folded.signal.to_string(),
                 "number": folded.number,
@@ -51,6 +60,18 @@ pub async fn perform(node: &Node, operation: &Operation, progress: &(dyn Fn(Prog
                 "dead": folded.dead,
                 "files": folded.files,
                 "historyVersion": folded.history_version,
+            }))
+        }
+        Operation::Abandon { signal } => {
+            let signal = signal_named(node, signal).await?;
+            let abandoned = node.abandon(&signal).await?;
+            Ok(json!({
+                "signal": abandoned.signal.to_string(),
+                "number": abandoned.number,
+                "plannedAt": abandoned.planned_at,
+                "restate": matches!(abandoned.mode, Mode::Restate(_)),
+                "tasks": abandoned.tasks,
+                "tasksDone": abandoned.tasks_done,
             }))
         }
         Operation::Dataset(request) => dataset::write(node, request, progress).await,
@@ -64,6 +85,24 @@ pub async fn perform(node: &Node, operation: &Operation, progress: &(dyn Fn(Prog
             node.settle().await?;
             Ok(json!({ "appended": appended }))
         }
+    }
+}
+
+/// What will not work later leaves a backfill that every later one tries first: the error says how to get past it.
+async fn told_of_unfinished(node: &Node, signal: &QualifiedName, error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) {
+        return error;
+    }
+    match node.unfinished_backfill(signal).await {
+        Ok(Some(number)) => Error::new(
+            error.kind(),
+            format!(
+                "{error}\nbackfill {number} is unfinished, and the next backfill tries it again; if what stops it cannot be mended, \
+                 give it up: tress backfill {signal} --abandon"
+            ),
+        ),
+        // The first error is the one that matters.
+        Ok(None) | Err(_) => error,
     }
 }
 

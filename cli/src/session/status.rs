@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tress_engine::Result;
 use tress_engine::dead_letters::{self, Selection};
-use tress_engine::node::{Node, RunningSignal};
+use tress_engine::node::{Node, Now, RunningSignal, Trouble};
 
 /// One object a feature, one a signal revision.
 pub async fn status(node: &Node) -> Result<Value> {
@@ -35,6 +35,7 @@ async fn of_signal(node: &Node, signal: &RunningSignal) -> Result<Value> {
         "topic": signal.plan.source.stream.topic,
         "failure": signal.failure(),
         "waiting": signal.waiting(),
+        "troubles": signal.troubles().iter().map(trouble).collect::<Vec<_>>(),
         "sinceStart": { "raw": counts.raw, "rows": counts.rows, "dead": counts.dead, "notOurs": counts.not_ours, "yieldedNothing": counts.yielded_nothing },
         "records": signal.ends().await?.iter().map(|(_, end)| end).sum::<i64>(),
         "deadLetters": letters,
@@ -51,4 +52,13 @@ async fn of_signal(node: &Node, signal: &RunningSignal) -> Result<Value> {
         })),
         "base": signal.store.base().map(|base| json!({ "manifest": base.manifest })),
     }))
+}
+
+fn trouble(Trouble { role, times, reason, now }: &Trouble) -> Value {
+    let now = match now {
+        Now::Runs => "runs",
+        Now::Pauses => "pauses",
+        Now::Failed => "failed",
+    };
+    json!({ "task": role.to_string(), "times": times, "reason": reason, "now": now })
 }

@@ -30,6 +30,9 @@ use crate::log::{Ends, Log, Position};
 /// How long a read of records that are known to be there may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often in a row others may be first before an archive gives up: each time they have archived something.
+const OVERTAKEN: usize = 64;
+
 /// How an archive cuts its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -96,9 +99,10 @@ impl Archive {
     ///
     /// # Errors
     /// `Invalid` when records were dropped by retention before they were archived, or the topic was made anew; when log or lake do not
-    /// answer. Nothing is lost: call again.
+    /// answer; `Conflict` when others keep committing to the table first. Nothing is lost: call again.
     pub async fn archive_until(&self, until: &[Position]) -> Result<RawSnapshot> {
         let mut snapshot = self.table.create().await?;
+        let mut overtaken = 0;
         loop {
             self.check_topic().await?;
             let work = self.left(&snapshot, until).await?;
@@ -107,9 +111,12 @@ impl Archive {
             }
             let files = self.write_files(work).await?;
             match self.table.commit(&snapshot, &files, self.clock.now_micros()).await {
-                Ok(()) => {}
+                Ok(()) => overtaken = 0,
                 // Somebody else archived meanwhile: go on from what they committed. Equal files are theirs now.
-                Err(e) if e.kind() == ErrorKind::Conflict => tracing::info!(topic = self.topic, "another archive was first"),
+                Err(e) if e.kind() == ErrorKind::Conflict && overtaken < OVERTAKEN => {
+                    overtaken += 1;
+                    tracing::info!(topic = self.topic, "another archive was first");
+                }
                 Err(e) => return Err(e),
             }
             snapshot = self.table.create().await?;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::file::{COLUMNS, Made};
+use crate::decode::time;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::lake::Lake;
@@ -48,7 +49,8 @@ pub struct RawFile {
     pub partition: i32,
     /// From the first record's on; every record that the partition has up to the end is in the file.
     pub offsets: Range<i64>,
-    /// The earliest and the latest record timestamp, in microseconds.
+    /// Every record timestamp lies between these, both included, in microseconds. As wide as can be where the table does not say:
+    /// what a producer stamped may lie beyond the years that statistics can name.
     pub times: (i64, i64),
     pub rows: u64,
     /// Bytes.
@@ -176,11 +178,17 @@ impl RawTable {
 }
 
 fn add(file: &RawFile, millis: i64) -> Add {
-    let bounds = |offset: i64, time: i64| json!({"partition": file.partition, "offset": offset, "timestamp": timestamp(time)});
+    let bounds = |offset: i64, time: Option<String>| {
+        let mut bounds = json!({"partition": file.partition, "offset": offset});
+        if let (Some(time), Some(bounds)) = (time, bounds.as_object_mut()) {
+            bounds.insert("timestamp".to_owned(), time.into());
+        }
+        bounds
+    };
     let stats = json!({
         "numRecords": file.rows,
-        "minValues": bounds(file.offsets.start, file.times.0),
-        "maxValues": bounds(file.offsets.end - 1, file.times.1),
+        "minValues": bounds(file.offsets.start, timestamp(file.times.0)),
+        "maxValues": bounds(file.offsets.end - 1, timestamp(file.times.1)),
         "nullCount": {"partition": 0, "offset": 0, "timestamp": 0, "payload": 0},
     });
     Add {
@@ -205,13 +213,14 @@ struct Stats {
 struct Bounds {
     partition: i32,
     offset: i64,
-    timestamp: String,
+    /// Absent = not known.
+    timestamp: Option<String>,
 }
 
 fn raw_file(path: &str, size: i64, stats: &str) -> Option<RawFile> {
     let Stats { num_records: rows, min_values: min, max_values: max } = serde_json::from_str(stats).ok()?;
     let end = max.offset.checked_add(1).filter(|end| *end > min.offset && max.partition == min.partition)?;
-    let times = (micros(&min.timestamp)?, micros(&max.timestamp)?);
+    let times = (micros(min.timestamp.as_deref()).unwrap_or(i64::MIN), micros(max.timestamp.as_deref()).unwrap_or(i64::MAX));
     Some(RawFile {
         path: path.to_owned(),
         partition: min.partition,
@@ -222,11 +231,14 @@ fn raw_file(path: &str, size: i64, stats: &str) -> Option<RawFile> {
     })
 }
 
-/// To the millisecond, which is what records have.
-fn timestamp(micros: i64) -> String {
-    chrono::DateTime::from_timestamp_micros(micros).map_or_else(String::new, |t| t.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+/// To the millisecond, which is what records have. `None` beyond the years 1 to 9999: a timestamp of more digits is none that readers
+/// of a table's log can parse, and one that is not there bounds nothing.
+fn timestamp(micros: i64) -> Option<String> {
+    let time = chrono::DateTime::from_timestamp_micros(time::in_range(micros)?)?;
+    Some(time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
 }
 
-fn micros(text: &str) -> Option<i64> {
-    chrono::DateTime::parse_from_rfc3339(text).ok().map(|t| t.timestamp_micros())
+/// `None` when it is not there or cannot be read: then it bounds nothing.
+fn micros(text: Option<&str>) -> Option<i64> {
+    chrono::DateTime::parse_from_rfc3339(text?).ok().map(|t| t.timestamp_micros())
 }

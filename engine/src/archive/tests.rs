@@ -155,6 +155,30 @@ async fn records_that_retention_dropped_before_they_were_archived_are_an_error()
 }
 
 #[tokio::test]
+async fn a_record_stamped_beyond_the_years_that_a_table_can_name_leaves_the_archive_readable() {
+    const YEAR_10000: i64 = 253_402_300_800_000;
+    const YEAR_0: i64 = -62_135_596_800_001;
+    for stamp in [YEAR_10000 - 1, YEAR_10000, YEAR_0, YEAR_0 + 1, i64::MAX / 1000, i64::MIN / 1000, i64::MAX, i64::MIN] {
+        let bench = Bench::new(1).await;
+        bench.append(0, 0..3).await;
+        let record = NewRecord { payload: Bytes::from("far away"), timestamp: Some(stamp), ..NewRecord::default() };
+        bench.log.append(TOPIC, 0, vec![record]).await.unwrap();
+        let archive = bench.archive().await;
+        archive.archive_now().await.unwrap();
+        bench.append(0, 3..6).await;
+        let snapshot = archive.archive_now().await.unwrap();
+        assert_eq!(snapshot.cut, [at(0, 7)], "{stamp}");
+        let found = read(&archive, snapshot.files.clone(), Vec::new()).await;
+        assert_eq!(found.iter().map(|(_, r)| r.offset).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
+        for (_, record) in found {
+            let micros = record.timestamp.saturating_mul(1000);
+            let file = snapshot.files.iter().find(|f| f.offsets.contains(&record.offset)).unwrap();
+            assert!((file.times.0..=file.times.1).contains(&micros), "{stamp}: a file's times hold all of its records");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_is_made_anew_has_a_table_of_its_own() {
     let bench = Bench::new(1).await;
     bench.append(0, 0..5).await;

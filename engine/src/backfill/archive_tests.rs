@@ -23,6 +23,7 @@ use crate::lake::Lake;
 use crate::log::{Log, MemoryLog, NewRecord, Position};
 use crate::pipeline::Pipeline;
 use crate::pipeline::fixture::ratings;
+use crate::raw::Reason;
 use crate::read::{Bounds, Index, Part, Resolved};
 use crate::rows::{Rows, col};
 use crate::run::{NO_FLOOR, sort};
@@ -232,6 +233,18 @@ async fn restating_takes_sealed_records_only_and_leaves_the_cut() {
     world.check().await;
     let all = sealed(world.fold(&Mode::Restate(Buckets::All)).await.unwrap());
     assert_eq!(all.sealed.counts.read, 44);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_record_stamped_beyond_the_year_9999_is_a_dead_letter_as_in_the_stream_and_all_others_are_folded() {
+    let world = World::new().await;
+    world.append(&some(0..10)).await;
+    let far = NewRecord { timestamp: Some(i64::MAX), ..raw(1, 1).record() };
+    world.log.append(TOPIC, 0, vec![far]).await.unwrap();
+    let report = sealed(world.fold(&Mode::Incremental).await.unwrap());
+    assert_eq!((report.sealed.counts.read, report.sealed.counts.rows), (11, 10));
+    assert_eq!(report.sealed.counts.dead, BTreeMap::from([(Reason::NoAvailableAt, 1)]));
     world.check().await;
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use object_store::ObjectStoreExt;
+use object_store::ObjectStore;
 
 use super::task::FORMAT as TASK_FORMAT;
 use super::{Cut, Mode, Sealed, TaskManifest, WorkPlan, seal};
 use crate::history::agreement::put_if_absent;
 use crate::history::fixture::{Event, rows};
 use crate::history::{History, NewFile, bucket, encode};
+use crate::lake::with_the_next_agreement;
 use crate::layout;
 use crate::run::sort;
 
@@ -53,7 +54,7 @@ pub async fn put_task(history: &History, number: u64, task: usize, events: &[Eve
         let (bytes, stats) = encode(&sort(rows(&events)).unwrap()).unwrap().expect("rows");
         let name = bucket::name_of(start, size);
         let path = layout::history_file(&name, number, task);
-        store.put(&object_store::path::Path::from(path.clone()), bytes.into()).await.unwrap();
+        store.put_opts(&object_store::path::Path::from(path.clone()), bytes.into(), with_the_next_agreement()).await.unwrap();
         files.push(NewFile { path, bucket: name, stats });
     }
     let manifest = TaskManifest { format: TASK_FORMAT, backfill: number, task, files, counts: super::Counts::default() };

@@ -169,6 +169,32 @@ pub async fn in_effect(history: &History, snapshot: &Snapshot) -> Result<Option<
     })
 }
 
+/// Up to when `snapshot` has all events of its source, by available_at, µs; `None` = nothing was sealed.
+///
+/// Of a topic: when the backfill was planned that took its records up to the cut in effect.
+///
+/// # Errors
+/// As [`in_effect`].
+pub async fn covered_through(history: &History, snapshot: &Snapshot) -> Result<Option<i64>> {
+    let Some(plan) = in_effect(history, snapshot).await? else { return Ok(None) };
+    if let Cut::Time { through } = plan.cut {
+        return Ok(Some(through));
+    }
+    let mut took = plan;
+    // Restating a range looks at no newer records: the cut is that of an earlier plan, and so is its time.
+    for number in (1..took.backfill).rev() {
+        if !matches!(took.mode, Mode::Restate(Buckets::Spans(_))) {
+            break;
+        }
+        if let Some(earlier) = WorkPlan::read(history, number).await?
+            && earlier.cut == took.cut
+        {
+            took = earlier;
+        }
+    }
+    Ok(Some(took.planned_at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

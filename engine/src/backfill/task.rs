@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use tress_configs::definition::{Bucket, OnInvalid};
@@ -17,6 +17,7 @@ use crate::error::{Context, Error, Result};
 use crate::faults;
 use crate::history::agreement::{self, Put};
 use crate::history::{History, NewFile, aside, bucket, encode};
+use crate::lake::with_the_next_agreement;
 use crate::layout;
 use crate::pipeline::Pipeline;
 use crate::raw::Reason;
@@ -186,7 +187,12 @@ impl Work {
             let name = bucket::name_of(start, size);
             let path = layout::history_file(&name, self.plan.backfill, index);
             faults::point(faults::Point::TaskFile)?;
-            store.put(&Path::from(path.clone()), bytes.into()).await.map_err(Error::from).context(|| format!("write {path}"))?;
+            // There may be one for each of many buckets; the manifest that names them comes after all.
+            store
+                .put_opts(&Path::from(path.clone()), bytes.into(), with_the_next_agreement())
+                .await
+                .map_err(Error::from)
+                .context(|| format!("write {path}"))?;
             files.push(NewFile { path, bucket: name, stats });
         }
         Ok(files)

@@ -27,6 +27,14 @@ pub struct Manifest {
     pub inclusive: bool,
     pub read_delay_us: i64,
     pub labels: usize,
+    /// Labels whose moment is later than what some signal's history covers: events that readers had may be missing. Fold, and make
+    /// the dataset again.
+    #[serde(default)]
+    pub incomplete: usize,
+    /// Labels whose sequence is shorter than it could be and reaches into what retention has dropped: events that readers had may be
+    /// missing for ever. Known once it is complete.
+    #[serde(default)]
+    pub truncated: usize,
     pub labels_digest: String,
     pub columns: Vec<Column>,
     /// Whether all parts are there.
@@ -65,7 +73,7 @@ impl Manifest {
                 let bytes = found.bytes().await.context(|| format!("read {path}"))?;
                 let found: Self = serde_json::from_slice(&bytes)
                     .map_err(|e| Error::corrupt(format!("read {path}: not a manifest of a dataset; give another folder")).with_source(e))?;
-                if (Self { complete: false, ..found }) == *self { Ok(()) } else { Err(other_inputs(&target.folder)) }
+                if (Self { complete: false, truncated: 0, ..found }) == *self { Ok(()) } else { Err(other_inputs(&target.folder)) }
             }
             Err(object_store::Error::NotFound { .. }) => self.put(target).await,
             Err(e) => Err(e).context(|| format!("read {path}")),
@@ -74,13 +82,16 @@ impl Manifest {
 
     /// Of everything that decides what is in the dataset.
     pub(super) fn digest(&self) -> Result<String> {
-        let json =
-            serde_json::to_vec(&Self { complete: false, ..self.clone() }).map_err(|e| Error::internal("write manifest").with_source(e))?;
+        let decides = Self { complete: false, truncated: 0, ..self.clone() };
+        let json = serde_json::to_vec(&decides).map_err(|e| Error::internal("write manifest").with_source(e))?;
         Ok(format!("{:016x}", xxh3_64(&json)))
     }
 
-    pub(super) async fn finish(&self, target: &Target) -> Result<()> {
-        Self { complete: true, ..self.clone() }.put(target).await
+    /// Says that all parts are there.
+    pub(super) async fn finish(self, truncated: usize, target: &Target) -> Result<Self> {
+        let finished = Self { complete: true, truncated, ..self };
+        finished.put(target).await?;
+        Ok(finished)
     }
 
     async fn put(&self, target: &Target) -> Result<()> {

@@ -8,6 +8,7 @@
 
 mod labels;
 mod manifest;
+mod part;
 mod sequences;
 mod unpack;
 
@@ -21,6 +22,7 @@ pub use labels::{Labels, TimeUnit};
 pub use manifest::{Manifest, SignalVersion};
 pub(crate) use sequences::{fields as sequence_fields, lists as sequence_lists};
 
+use crate::backfill::covered_through;
 use crate::entity::shard_range;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::history::{History, Scan, Snapshot};
@@ -43,6 +45,21 @@ pub struct Moment {
     pub edge: Edge,
     /// How long a reader is behind, µs.
     pub read_delay: i64,
+}
+
+impl Moment {
+    /// The newest event_time that a label at `time` sees, µs.
+    fn through(self, time: i64) -> i64 {
+        match self.edge {
+            Edge::Strict => time.saturating_sub(1),
+            Edge::Inclusive => time,
+        }
+    }
+
+    /// The newest available_at that a label at `time` sees, µs.
+    fn known_by(self, time: i64) -> i64 {
+        self.through(time).saturating_sub(self.read_delay)
+    }
 }
 
 /// A feature and the histories that it is read from, each at one version.
@@ -72,28 +89,52 @@ impl Dataset {
     /// # Errors
     /// `Invalid` when the labels do not fit the feature, or the target holds a dataset of other inputs; what the lake says otherwise.
     pub async fn write(&self, labels: &Labels, target: &Target, progress: &(dyn Fn(usize) + Sync)) -> Result<Manifest> {
-        let manifest = self.manifest(labels)?;
+        let manifest = self.manifest(labels).await?;
         manifest.begin(target).await?;
         self.pin(&manifest).await?;
-        let mut done = 0;
+        let (mut done, mut truncated) = (0, 0);
         for part in 0..PARTS {
             let of_part = labels.of_hashes(shard_range(part, PARTS))?;
             let path = target.folder.clone().join(format!("part-{part:04}.parquet"));
-            let there = match target.store.head(&path).await {
-                Ok(_) => true,
-                Err(object_store::Error::NotFound { .. }) => false,
+            let there = match target.store.get(&path).await {
+                Ok(found) => Some(found.bytes().await.context(|| format!("read {path}"))?),
+                Err(object_store::Error::NotFound { .. }) => None,
                 Err(e) => return Err(e).context(|| format!("look for {path}")),
             };
-            if !of_part.is_empty() && !there {
+            if let Some(bytes) = there {
+                truncated += part::truncated(bytes).context(|| format!("read {path}"))?;
+            } else if !of_part.is_empty() {
                 let runs = self.runs(&of_part, part).await?;
-                let bytes = sequences::encode(&self.feature, &runs, &of_part, self.moment)?;
-                target.store.put(&path, PutPayload::from(bytes)).await.context(|| format!("write {path}"))?;
+                let made = sequences::encode((&self.feature, self.kept_from()), &runs, &of_part, self.moment)?;
+                truncated += made.truncated;
+                target.store.put(&path, PutPayload::from(made.bytes)).await.context(|| format!("write {path}"))?;
             }
             done += of_part.len();
             progress(done);
         }
-        manifest.finish(target).await?;
-        Ok(manifest)
+        manifest.finish(truncated, target).await
+    }
+
+    /// What retention keeps of the signals, from the newest sealed event on: what happened before may be dropped, µs. `None` = nothing.
+    fn kept_from(&self) -> Option<i64> {
+        let kept = |(history, snapshot): &(History, Option<Snapshot>)| {
+            let keep = history.plan().retention_ms?.saturating_mul(1000);
+            Some(snapshot.as_ref()?.newest()?.saturating_sub(keep))
+        };
+        self.histories.iter().filter_map(kept).max()
+    }
+
+    /// Labels whose moment is later than what some signal's history covers.
+    async fn incomplete(&self, labels: &Labels) -> Result<usize> {
+        let mut covered = i64::MAX;
+        for (history, snapshot) in &self.histories {
+            let through = match snapshot {
+                Some(snapshot) => covered_through(history, snapshot).await?,
+                None => None,
+            };
+            covered = covered.min(through.unwrap_or(i64::MIN));
+        }
+        Ok((0..labels.len()).filter(|row| self.moment.known_by(labels.time(*row)) >= covered).count())
     }
 
     /// Keeps the versions that the manifest names: the dataset can be made again, byte for byte.
@@ -128,7 +169,7 @@ impl Dataset {
         Ok(runs)
     }
 
-    fn manifest(&self, labels: &Labels) -> Result<Manifest> {
+    async fn manifest(&self, labels: &Labels) -> Result<Manifest> {
         Ok(Manifest {
             version: manifest::VERSION,
             feature: self.feature.plan().name.clone(),
@@ -146,6 +187,8 @@ impl Dataset {
             inclusive: self.moment.edge == Edge::Inclusive,
             read_delay_us: self.moment.read_delay,
             labels: labels.len(),
+            incomplete: self.incomplete(labels).await?,
+            truncated: 0,
             labels_digest: labels.digest()?,
             columns: sequences::schema(&self.feature, labels)
                 .fields()

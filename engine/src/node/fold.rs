@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tress_configs::name::QualifiedName;
 use tress_configs::plan::BatchPlan;
 use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::signal::RunningSignal;
 use super::{Fold, Folded, Progress};
 use crate::archive::Archive;
-use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mode, Outcome, RawLog, Tables};
+use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mode, Outcome, RawLog, Tables, TaskManifest, WorkPlan};
 use crate::base::{self, Demand, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +20,20 @@ use crate::platform::Platform;
 
 /// Tasks at a time on one machine.
 const PARALLELISM: usize = 2;
+
+/// A backfill that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    pub signal: QualifiedName,
+    pub number: u64,
+    /// µs, UTC.
+    pub planned_at: i64,
+    /// What it was to do.
+    pub mode: Mode,
+    pub tasks: usize,
+    /// Of those, the ones that were done; their files are left for vacuum.
+    pub tasks_done: usize,
+}
 
 /// Folds a signal into its history, one fold at a time; base follows by [`extend_base`].
 ///
@@ -69,6 +84,42 @@ pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progr
         Outcome::Stopped => return Err(Error::new(ErrorKind::Unavailable, "backfill: stopped; the next one finishes it")),
     }
     Ok(folded)
+}
+
+/// The backfill that was planned and is not sealed: the next one would finish it first. `None` = there is none.
+///
+/// # Errors
+/// When the lake does not answer.
+pub async fn unfinished(signal: &RunningSignal) -> Result<Option<WorkPlan>> {
+    let history = signal.store.history();
+    match history.snapshot().await? {
+        Some(snapshot) => WorkPlan::read(history, snapshot.backfill + 1).await,
+        None => Ok(None),
+    }
+}
+
+/// Gives up the backfill that was planned and is not sealed. The next one plans anew, from where history ends.
+///
+/// # Errors
+/// `NotFound` when there is none; `Conflict` when a backfill of this signal runs here, or somebody sealed it meanwhile.
+pub async fn abandon(platform: &Platform, signal: &RunningSignal) -> Result<Abandoned> {
+    let name = &signal.plan.name;
+    let Ok(_one_at_a_time) = signal.folding.try_lock() else {
+        return Err(Error::new(ErrorKind::Conflict, format!("abandon the backfill of {name}: one runs now; wait for its end, or stop it")));
+    };
+    let Some(plan) = unfinished(signal).await? else {
+        return Err(Error::not_found(format!(
+            "abandon the backfill of {name}: none is planned and unfinished, so there is nothing to give up"
+        )));
+    };
+    let history = signal.store.history();
+    let mut tasks_done = 0;
+    for task in 0..plan.tasks.len() {
+        tasks_done += usize::from(TaskManifest::read(history, plan.backfill, task).await?.is_some());
+    }
+    backfill::abandon(history, plan.backfill, platform.clock().now_micros()).await?;
+    let WorkPlan { backfill: number, planned_at, mode, tasks, .. } = plan;
+    Ok(Abandoned { signal: name.clone(), number, planned_at, mode, tasks: tasks.len(), tasks_done })
 }
 
 /// Brings base up to history and demands, announces it, and shows it to this node's readers.

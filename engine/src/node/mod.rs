@@ -11,6 +11,7 @@ mod metered;
 mod reconcile;
 mod signal;
 mod state;
+mod supervise;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,7 +27,9 @@ use tress_configs::name::QualifiedName;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use fold::Abandoned;
 pub use signal::RunningSignal;
+pub use supervise::{Now, Role, Trouble};
 
 use self::reconcile::Running;
 use self::state::State;
@@ -279,6 +282,24 @@ impl Node {
         Ok(folded)
     }
 
+    /// Whether a backfill of this signal was planned and is not sealed: the next one finishes it first.
+    ///
+    /// # Errors
+    /// `NotFound` for a signal that does not run; when the lake does not answer.
+    pub async fn unfinished_backfill(&self, signal: &QualifiedName) -> Result<Option<u64>> {
+        let signal = self.inner.running.lock().await.signal(signal)?;
+        Ok(fold::unfinished(&signal).await?.map(|plan| plan.backfill))
+    }
+
+    /// Gives up the backfill of a signal that was planned and is not sealed, where it cannot be finished.
+    ///
+    /// # Errors
+    /// `NotFound` for a signal that does not run, or of which no backfill is unfinished; `Conflict` while one runs.
+    pub async fn abandon(&self, signal: &QualifiedName) -> Result<Abandoned> {
+        let signal = self.inner.running.lock().await.signal(signal)?;
+        fold::abandon(&self.inner.platform, &signal).await
+    }
+
     /// The raw events of a signal at rest; those of a topic are archived first.
     ///
     /// # Errors
@@ -333,11 +354,13 @@ impl Node {
             server.await.map_err(|e| Error::internal("stop serving").with_source(e))??;
         }
         let mut running = self.inner.running.lock().await;
+        let mut outcome = Ok(());
         while let Some((_, signal)) = running.signals.pop_first() {
-            signal.stop().await;
+            // One that cannot write keeps no other from stopping in good order.
+            outcome = outcome.and(signal.stop().await);
         }
         running.features.clear();
-        Ok(())
+        outcome
     }
 }
 

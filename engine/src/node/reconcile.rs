@@ -253,8 +253,10 @@ impl Inner {
         wanted.extend(desired.signals.iter().map(|s| uid(&s.plan.name, &s.source_hash)));
         let gone: Vec<String> = running.signals.keys().filter(|uid| !wanted.contains(*uid)).cloned().collect();
         for uid in gone {
-            if let Some(signal) = running.signals.remove(&uid) {
-                signal.stop().await;
+            if let Some(signal) = running.signals.remove(&uid)
+                && let Err(error) = signal.stop().await
+            {
+                tracing::warn!(uid, %error, "the last writes of a signal that is retired failed; it goes on from there should it come back");
             }
             running.state.signals.remove(&uid);
         }

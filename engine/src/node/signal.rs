@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::{Plan, SignalPlan};
 
 use super::clean;
 use super::metered::{self, Metered};
+use super::supervise::{Health, Now, Role, Tasks, Trouble};
 use crate::base::Residence;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::faults::{self, Point};
 use crate::history::History;
 use crate::log::Log;
@@ -22,7 +22,7 @@ use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 use crate::prepare::{self, Revision};
 use crate::store::{self, Bases, Follower, SignalStore};
-use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, World};
+use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, Transform, World};
 use crate::tail;
 use crate::{layout, log::Position};
 
@@ -35,7 +35,7 @@ const SNAPSHOT: Duration = Duration::from_secs(120);
 
 /// How often tables of enrichments are looked at for newer versions.
 const TABLES: Duration = Duration::from_secs(10);
-/// How often the stream says how far it is: also what a reader waits for at most to see how fresh it is.
+/// How soon the stream says that more was published: also what a reader waits for at most to see that it is there.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// A signal revision that runs.
@@ -47,13 +47,13 @@ pub struct RunningSignal {
     pub store: Arc<SignalStore>,
     pub follower: Arc<Follower>,
     pub bases: Arc<Bases>,
-    stream: Stream,
+    /// The one that runs now.
+    stream: Arc<Mutex<Stream>>,
     pub(super) columns: ColumnMetrics,
     /// Where its topic is.
     log: Arc<dyn Log>,
-    /// Why a task ended that should not have.
-    failed: Arc<Mutex<Option<String>>>,
-    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    health: Arc<Health>,
+    tasks: tokio::sync::Mutex<Tasks>,
     /// One fold, or one extension of base, at a time.
     pub(super) folding: tokio::sync::Mutex<()>,
     pub(super) shutdown: CancellationToken,
@@ -72,86 +72,95 @@ impl RunningSignal {
             _ => plan,
         };
         let history = History::new(platform.lake().clone(), &uid, Arc::clone(&plan));
-        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(scratch.join("spill").join(&uid)) };
+        let spill_to = scratch.join("spill").join(&uid);
+        tail::clear(&spill_to)?;
+        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(spill_to) };
         let store = Arc::new(SignalStore::new(history, &settings));
         store::restore(&store).await?;
         let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(&uid))));
-        bases.refresh().await?;
+        bases.begin().await?;
 
         let metrics = platform.metrics().signal(&plan.name);
-        let shutdown = CancellationToken::new();
-        let failed: Arc<Mutex<Option<String>>> = Arc::default();
+        let (shutdown, health) = (CancellationToken::new(), Arc::<Health>::default());
         let follower =
             Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
-        let mut tasks = JoinSet::new();
+        let lookups = reloading(platform, &plan).await?;
+        let columns = platform.metrics().columns(&plan.name, store.history().schema());
+        let make = streams(platform, (&plan, &revision), lookups.clone(), columns.clone())?;
+        let stream = Arc::new(Mutex::new(make()));
+        let log = platform.log(&plan.source.stream.connection)?;
+
+        let mut tasks = Tasks::new(Arc::clone(&health), shutdown.clone());
         for shard in 0..store.shards().len() {
-            let (follower, shutdown, failed) = (Arc::clone(&follower), shutdown.clone(), Arc::clone(&failed));
-            tasks.spawn(async move {
-                if let Err(e) = follower.follow(shard, &shutdown).await {
-                    tracing::error!(error = %e, "a shard is not followed any more");
-                    failed.lock().get_or_insert(e.to_string());
-                }
+            let (follower, stop) = (Arc::clone(&follower), shutdown.clone());
+            tasks.keep(Role::Follower(shard), move || {
+                let (follower, stop) = (Arc::clone(&follower), stop.clone());
+                async move { follower.follow(shard, &stop).await }
             });
         }
-        let (watched, announced, stop) = (Arc::clone(&bases), follower.announced.subscribe(), shutdown.clone());
-        tasks.spawn(async move { watched.watch(announced, &stop).await });
-        tasks.spawn(upkeep(Arc::clone(&store), Arc::clone(platform.own_log()), shutdown.clone()));
-        let lookups = reloading(platform, &plan).await?;
-        tasks.spawn(refresh(lookups.clone(), shutdown.clone()));
-        let columns = platform.metrics().columns(&plan.name, store.history().schema());
-        let stream = stream(platform, (&plan, &revision), lookups, columns.clone())?;
-        let (running, stop) = (stream.clone(), shutdown.clone());
-        tasks.spawn(async move {
-            // Its state says why it ended; whoever looks at the signal is told.
-            if let Err(error) = running.run(stop).await {
-                tracing::error!(%error, "a stream ended");
+        let (watched, announced, stop) = (Arc::clone(&bases), follower.announced.clone(), shutdown.clone());
+        tasks.keep(Role::Bases, move || {
+            let (watched, announced, stop) = (Arc::clone(&watched), announced.subscribe(), stop.clone());
+            async move {
+                watched.watch(announced, &stop).await;
+                Ok(())
             }
         });
-        let log = platform.log(&plan.source.stream.connection)?;
-        let tasks = tokio::sync::Mutex::new(tasks);
-        let signal = Arc::new(Self {
-            uid,
-            plan,
-            revision,
-            store,
-            follower,
-            bases,
-            stream,
-            columns,
-            log,
-            failed,
-            tasks,
-            folding: tokio::sync::Mutex::default(),
-            shutdown,
+        let (kept, own, stop) = (Arc::clone(&store), Arc::clone(platform.own_log()), shutdown.clone());
+        tasks.keep(Role::Upkeep, move || upkeep(Arc::clone(&kept), Arc::clone(&own), stop.clone()));
+        let stop = shutdown.clone();
+        tasks.keep(Role::Tables, move || refresh(lookups.clone(), stop.clone()));
+        let (current, stop) = (Arc::clone(&stream), shutdown.clone());
+        tasks.keep(Role::Stream, move || {
+            // A stream is run once: another one goes on from what this one has committed.
+            let (fresh, stop) = (make(), stop.clone());
+            *current.lock() = fresh.clone();
+            async move { fresh.run(stop).await }
         });
-        let gauges = metered::watch(Arc::clone(&signal), (Arc::clone(platform.clock()), metrics), signal.shutdown.clone());
-        let vacuum = clean::watch(Arc::clone(&signal), platform.clone(), signal.shutdown.clone());
+
+        let tasks = tokio::sync::Mutex::new(tasks);
+        let folding = tokio::sync::Mutex::default();
+        let signal = Arc::new(Self { uid, plan, revision, store, follower, bases, stream, columns, log, health, tasks, folding, shutdown });
+        let (watched, clock, stop) = (Arc::clone(&signal), Arc::clone(platform.clock()), signal.shutdown.clone());
+        let (vacuumed, platform, end) = (Arc::clone(&signal), platform.clone(), signal.shutdown.clone());
         let mut tasks = signal.tasks.lock().await;
-        tasks.spawn(gauges);
-        tasks.spawn(vacuum);
+        tasks.keep(Role::Gauges, move || {
+            let gauges = metered::watch(Arc::clone(&watched), (Arc::clone(&clock), metrics.clone()), stop.clone());
+            async move {
+                gauges.await;
+                Ok(())
+            }
+        });
+        tasks.keep(Role::Vacuum, move || {
+            let cleaning = clean::watch(Arc::clone(&vacuumed), platform.clone(), end.clone());
+            async move {
+                cleaning.await;
+                Ok(())
+            }
+        });
         drop(tasks);
         Ok(signal)
     }
 
-    /// Why this signal does not go on; `None` = it does.
+    /// Why this signal does not go on; `None` = it does, or will by itself.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        if let Some(reason) = self.failed.lock().clone() {
-            return Some(reason);
-        }
-        match &*self.stream.state().borrow() {
-            StreamState::Failed { reason } => Some(reason.clone()),
-            StreamState::Running | StreamState::Waiting { .. } => None,
+        self.health.reason(Now::Failed)
+    }
+
+    /// Why it takes no input, or a part of it does not run, for now; `None` = all goes on.
+    #[must_use]
+    pub fn waiting(&self) -> Option<String> {
+        match &*self.stream.lock().state().borrow() {
+            StreamState::Waiting { reason } => Some(reason.clone()),
+            StreamState::Running | StreamState::Failed { .. } => self.health.reason(Now::Pauses),
         }
     }
 
-    /// Why the stream takes no input for now; `None` = it does.
+    /// What ended of its tasks though nobody stopped it, since it was started.
     #[must_use]
-    pub fn waiting(&self) -> Option<String> {
-        match &*self.stream.state().borrow() {
-            StreamState::Waiting { reason } => Some(reason.clone()),
-            StreamState::Running | StreamState::Failed { .. } => None,
-        }
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.health.troubles()
     }
 
     /// The ends of its topic now, by partition.
@@ -162,10 +171,10 @@ impl RunningSignal {
         Ok((0..).zip(self.log.ends(&self.revision.topic).await?).map(|(partition, ends)| (partition, ends.end)).collect())
     }
 
-    /// What its stream counted since it was started.
+    /// What its stream counted since it was last begun.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.stream.counts()
+        self.stream.lock().counts()
     }
 
     /// Tidies the tail, keeps it in the lake and drops the changelog before it: what otherwise happens every few minutes.
@@ -178,14 +187,12 @@ impl RunningSignal {
     }
 
     /// Stops all roles; the stream commits what it has published.
-    pub async fn stop(&self) {
+    ///
+    /// # Errors
+    /// When the last writes fail; nothing is lost, the next start reads again.
+    pub async fn stop(&self) -> Result<()> {
         self.shutdown.cancel();
-        let mut tasks = self.tasks.lock().await;
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(uid = self.uid, %error, "a task of a signal ended badly");
-            }
-        }
+        self.tasks.lock().await.join().await.context(|| format!("stop signal revision {}", self.uid))
     }
 }
 
@@ -198,19 +205,20 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
     Ok(lookups)
 }
 
-fn stream(
+/// Makes streams of this revision: one runs at a time, and each goes on from what the one before has committed.
+fn streams(
     platform: &Platform,
     (plan, revision): (&Arc<SignalPlan>, &Revision),
     lookups: Vec<Arc<ReloadingLookup>>,
     columns: ColumnMetrics,
-) -> Result<Stream> {
+) -> Result<impl Fn() -> Stream + Send + use<>> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
-    let transform = Metered {
+    let transform: Arc<dyn Transform> = Arc::new(Metered {
         inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
         metrics: platform.metrics().signal(&plan.name),
         columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
-    };
+    });
     let source = Source {
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
@@ -219,14 +227,15 @@ fn stream(
     };
     let settings = Settings { heartbeat: HEARTBEAT, ..Settings::default() };
     let world = World { log: platform.log(&plan.source.stream.connection)?, clock: Arc::clone(platform.clock()) };
-    Ok(Stream::with_settings(world, (&revision.uid, plan), (source, settings), Arc::new(transform)))
+    let (uid, plan) = (revision.uid.clone(), Arc::clone(plan));
+    Ok(move || Stream::with_settings(world.clone(), (&uid, &plan), (source.clone(), settings), Arc::clone(&transform)))
 }
 
 /// Keeps tables of enrichments at their newest version.
-async fn refresh(lookups: Vec<Arc<ReloadingLookup>>, shutdown: CancellationToken) {
+async fn refresh(lookups: Vec<Arc<ReloadingLookup>>, shutdown: CancellationToken) -> Result<()> {
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(TABLES) => {}
         }
         for lookup in &lookups {
@@ -238,11 +247,11 @@ async fn refresh(lookups: Vec<Arc<ReloadingLookup>>, shutdown: CancellationToken
 }
 
 /// Tidies the tail, and now and then keeps it in the lake and drops the changelog before it.
-async fn upkeep(store: Arc<SignalStore>, log: Arc<dyn Log>, shutdown: CancellationToken) {
+async fn upkeep(store: Arc<SignalStore>, log: Arc<dyn Log>, shutdown: CancellationToken) -> Result<()> {
     let mut since_snapshot = Duration::ZERO;
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(UPKEEP) => {}
         }
         since_snapshot += UPKEEP;
@@ -260,7 +269,7 @@ async fn upkeep(store: Arc<SignalStore>, log: Arc<dyn Log>, shutdown: Cancellati
 }
 
 fn tidy(store: &SignalStore) -> Result<()> {
-    tokio::task::block_in_place(|| store.shards().iter().try_for_each(tail::Shard::maintain))
+    tokio::task::block_in_place(|| store.tidy())
 }
 
 /// Keeps the tail in the lake; then nobody needs the changelog before it.

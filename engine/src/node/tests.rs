@@ -131,3 +131,83 @@ async fn what_is_appended_is_read_after_a_restart_and_after_a_fold() {
     assert_eq!(items(&node, "u1").await, [3, 2, 7, 1]);
     node.shutdown().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_that_was_deleted_after_the_tail_gave_up_its_rows_is_made_again_or_the_feature_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = open(folder.path()).await;
+    node.apply(desired(3)).await.unwrap();
+    for round in 0..2 {
+        node.append("ratings", (1..=3).map(|i| event("u1", 10 * round + i, 3.0, 100 * round + i)).collect()).await.unwrap();
+        node.settle().await.unwrap();
+        node.backfill(&QualifiedName::new("movies", "rating"), Fold::New, &|_| {}).await.unwrap();
+    }
+    let signal = Arc::clone(&node.signals().await[0]);
+    signal.keep(node.platform().own_log().as_ref()).await.unwrap();
+    let of_signal = folder.path().join(".tress/lake/signals").join(&signal.uid);
+    let manifests = of_signal.join("base/manifests");
+    let newest = || std::fs::read_dir(&manifests).unwrap().map(|f| f.unwrap().path()).max().unwrap();
+    drop(signal);
+    node.shutdown().await.unwrap();
+    drop(node);
+
+    std::fs::remove_file(newest()).unwrap();
+    let node = open(folder.path()).await;
+    assert_eq!(items(&node, "u1").await, [13, 12, 11], "it is made again from history");
+    node.shutdown().await.unwrap();
+    drop(node);
+
+    // Without history there is nothing to make it from.
+    std::fs::remove_dir_all(&manifests).unwrap();
+    std::fs::remove_dir_all(of_signal.join("history")).unwrap();
+    let node = open(folder.path()).await;
+    let refused = node.feature(&QualifiedName::new("movies", "recent")).await.unwrap_err();
+    assert!(refused.to_string().contains("the tail gave up rows that neither base nor history has; restore"), "{refused}");
+    node.shutdown().await.unwrap();
+}
+
+/// A process of its own, in which a task of a signal panics where the environment says.
+#[test]
+fn a_task_that_panics_is_told_and_goes_on_from_what_is_committed() {
+    for step in ["ChangelogAppend:40", "StreamCommit:2", "TailFreeze:2"] {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "node::tests::works_on_though_a_task_panics", "--ignored", "--nocapture"])
+            .env(crate::faults::VARIABLE, format!("{step}:panic"))
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{step}\n{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+        assert!(String::from_utf8_lossy(&child.stdout).contains("1 passed"), "{step}: it was run");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the process of the test above"]
+async fn works_on_though_a_task_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = open(folder.path()).await;
+    node.apply(desired(1000)).await.unwrap();
+    let signal = Arc::clone(&node.signals().await[0]);
+    crate::faults::arm_from_env().unwrap();
+    let mut expected = Vec::new();
+    while signal.troubles().is_empty() {
+        let next = expected.len() as i64 + 1;
+        assert!(next < 600, "nothing panicked");
+        node.append("ratings", vec![event("u1", next, 3.0, next * 100)]).await.unwrap();
+        expected.insert(0, next);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        // Readers are served all the while.
+        items(&node, "u1").await;
+    }
+    node.append("ratings", vec![event("u1", 1000, 3.0, 1_000_000)]).await.unwrap();
+    expected.insert(0, 1000);
+    node.settle().await.unwrap();
+    assert_eq!(items(&node, "u1").await, expected, "nothing is lost and nothing is there twice");
+    while signal.troubles().iter().any(|t| t.now != Now::Runs) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let [trouble] = &signal.troubles()[..] else { panic!("{:?}", signal.troubles()) };
+    assert!(trouble.times == 1 && trouble.reason.contains("panicked"), "{trouble:?}");
+    assert_eq!((trouble.now, signal.failure(), signal.waiting()), (Now::Runs, None, None));
+    node.shutdown().await.unwrap();
+    assert_eq!(signal.troubles().len(), 1, "stopping is no trouble");
+}

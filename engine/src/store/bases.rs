@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::signal::Installed;
 use super::{BaseFacts, SignalStore};
-use crate::base::{Base, Manifest, Residence};
+use crate::base::{self, Base, Manifest, Residence};
 use crate::error::{Error, Result};
 use crate::history::bucket;
+use crate::layout;
 
 /// How often the newest base is looked for without being announced.
 const LOOK: Duration = Duration::from_secs(300);
+/// When it is tried again that could not be shown; each further time twice as late, up to [`LOOK`].
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Loads bases of one signal.
 #[derive(Debug)]
@@ -67,16 +70,49 @@ impl Bases {
         Ok(())
     }
 
+    /// Shows readers the newest base, and makes sure that it has what the restored tail gave up: a base whose manifest is gone is made
+    /// again from history.
+    ///
+    /// # Errors
+    /// As [`Bases::refresh`] and [`base::update`]; `Corrupt` when history has less than the tail gave up, too: rows would be missed.
+    pub async fn begin(&self) -> Result<()> {
+        self.refresh().await?;
+        if self.store.is_whole() {
+            return Ok(());
+        }
+        let (history, uid) = (self.store.history(), self.store.uid());
+        tracing::warn!(uid, "the base that took over rows of the tail is gone; it is made again from history");
+        let demands = Manifest::newest(history).await?.map(|manifest| manifest.demands).unwrap_or_default();
+        base::update(history, &demands).await?;
+        self.refresh().await?;
+        if self.store.is_whole() {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "load base of {uid}: the tail gave up rows that neither base nor history has; restore {} and {} from a copy, or remove {} and \
+             restate all buckets from the raw events",
+            layout::history(uid),
+            layout::base_manifests(uid),
+            layout::signal(uid),
+        )))
+    }
+
     /// Refreshes whenever `announced` changes, until `shutdown`.
     pub async fn watch(&self, mut announced: watch::Receiver<u64>, shutdown: &CancellationToken) {
+        let mut again = AGAIN;
         loop {
-            if let Err(error) = self.refresh().await {
-                tracing::warn!(uid = self.store.uid(), %error, "the newest base could not be loaded; readers keep the one before");
+            let mut pause = LOOK;
+            match self.refresh().await {
+                Ok(()) => again = AGAIN,
+                Err(error) => {
+                    tracing::warn!(uid = self.store.uid(), %error, "the newest base could not be shown whole; trying again");
+                    (pause, again) = (again, (again * 2).min(LOOK));
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = announced.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

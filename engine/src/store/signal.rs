@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tress_configs::SignalPlan;
 
 use super::{Progress, SignalState};
@@ -20,6 +21,8 @@ pub struct SignalStore {
     shards: Vec<Shard>,
     history: History,
     base: ArcSwapOption<BaseFacts>,
+    /// What a base had of the source when the tail gave it up.
+    given_up: Mutex<Option<Cut>>,
     progress: Progress,
 }
 
@@ -58,6 +61,7 @@ impl SignalStore {
             shards: (0..shards).map(|shard| Shard::new(settings.for_shard(shard, shards))).collect(),
             progress: Progress::new(shards),
             base: ArcSwapOption::empty(),
+            given_up: Mutex::default(),
             history,
             plan,
         }
@@ -98,17 +102,47 @@ impl SignalStore {
     /// An older one than readers see is ignored.
     ///
     /// # Errors
-    /// `Full` when the tail has to spill and the disk has no room.
+    /// `Full` when the tail has to spill and the disk has no room: the first such error, after every shard was tried. It may be repeated.
     pub fn install(&self, base: Installed) -> Result<()> {
         if self.base().is_some_and(|seen| seen.manifest >= base.facts.manifest) {
             return Ok(());
         }
         let manifest = base.facts.manifest;
+        let mut outcome = Ok(());
         for (shard, generations) in self.shards.iter().zip(base.shards) {
-            shard.install(Sealed { manifest, generations, history: Some(Arc::clone(&base.history)), cut: base.cut.clone() })?;
+            let sealed = Sealed { manifest, generations, history: Some(Arc::clone(&base.history)), cut: base.cut.clone() };
+            // A shard that cannot spill keeps no other from giving up what base covers: that is what makes room.
+            outcome = outcome.and(shard.install(sealed));
         }
+        outcome?;
         self.base.store(Some(Arc::new(base.facts)));
         Ok(())
+    }
+
+    /// Notes what a base had of the source when the tail that was restored gave it up.
+    pub(super) fn needs_base(&self, covered: Option<Cut>) {
+        *self.given_up.lock() = covered;
+    }
+
+    /// Whether base and tail hold everything: the base that readers see has all that the restored tail gave up. It has not when the
+    /// manifest of that base was deleted.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let given_up = self.given_up.lock();
+        let Some(given_up) = given_up.as_ref() else { return true };
+        self.shards.iter().all(|shard| shard.read_set().sealed.cut.as_ref().is_some_and(|cut| cut.reaches(given_up)))
+    }
+
+    /// Tidies every shard of the tail.
+    ///
+    /// # Errors
+    /// The first, after every shard was tried; what could not be tidied stays as it is.
+    pub fn tidy(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        for shard in &self.shards {
+            outcome = outcome.and(shard.maintain());
+        }
+        outcome
     }
 
     /// All that this process has of an entity, held until it is dropped.
@@ -145,5 +179,44 @@ impl SignalStore {
             .iter()
             .map(|shard| shard.read_set())
             .fold((0, 0), |(rows, bytes), set| (rows + set.tail_rows(), bytes + set.tail_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::fixture::{Event, event, history, rows};
+
+    #[test]
+    fn every_shard_gives_up_what_base_covers_though_another_cannot_spill() {
+        let folder = tempfile::tempdir().unwrap();
+        let spill = folder.path().join("spill");
+        let store = SignalStore::new(history(folder.path()), &Settings { memory: 0, spill_to: Some(spill.clone()) });
+        let empty = store.tail_size().1;
+        for shard in store.shards() {
+            let at = |offset| Event { at: (0, offset), ..event("u", offset, offset) };
+            shard.append(rows(&[at(5), at(50)]), 1).unwrap();
+        }
+        // In the way of the first shard's folder.
+        std::fs::create_dir_all(&spill).unwrap();
+        std::fs::write(spill.join("0000"), b"").unwrap();
+        let base = || Installed {
+            facts: BaseFacts { manifest: 1, made_at: None, sealed_through: None, complete_through: None },
+            history: Arc::new(Snapshot { version: 1, backfill: 1, cut: 1, files: Vec::new() }),
+            cut: Some(Cut::Offsets { cluster: "c".into(), topic: "t".into(), ends: [(0, 10)].into() }),
+            shards: vec![Vec::new(); store.shards().len()],
+        };
+        store.install(base()).unwrap_err();
+        for shard in store.shards() {
+            assert_eq!((shard.read_set().sealed.manifest, shard.read_set().tail_rows()), (1, 1), "covered rows are given up");
+        }
+        assert_eq!(store.base(), None, "it is not shown whole");
+        assert!(store.tidy().is_err());
+        let spilled = store.shards().iter().filter(|shard| shard.read_set().tail_bytes() * store.shards().len() == empty).count();
+        assert_eq!(spilled, store.shards().len() - 1, "the others have spilled");
+        std::fs::remove_file(spill.join("0000")).unwrap();
+        store.install(base()).unwrap();
+        assert_eq!(store.base().map(|base| base.manifest), Some(1));
+        assert_eq!(store.tail_size(), (store.shards().len(), empty));
     }
 }

@@ -42,13 +42,18 @@ pub async fn run(shared: Arc<Shared>, fetched: mpsc::Sender<Fetched>, stop: Canc
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(shared.settings.heartbeat) => {}
-            Some(ended) = readers.join_next() => ended.map_err(|e| Error::internal("a reader ended").with_source(e))??,
+            Some(ended) = readers.join_next() => ended.unwrap_or_else(|_| Err(panicked()))?,
         }
     }
     while let Some(ended) = readers.join_next().await {
-        ended.map_err(|e| Error::internal("a reader ended").with_source(e))??;
+        ended.unwrap_or_else(|_| Err(panicked()))?;
     }
     Ok(())
+}
+
+/// What a panic says may hold a user's value: it is on the standard error of the process, not here.
+fn panicked() -> Error {
+    Error::internal("a reader of the stream panicked: a mistake of this program, please report it")
 }
 
 /// Where to read: at first where the group left off, or at the start that was given; a partition found later from its beginning.

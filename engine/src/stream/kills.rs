@@ -26,7 +26,7 @@ const RECORDS: i64 = 2_000;
 const CHILD: &str = "TRESS_TEST_STREAM";
 
 fn open(folder: &Path) -> LocalLog {
-    let settings = segment::Settings { sync: Sync::OnlyOrder, segment_bytes: 20_000 };
+    let settings = segment::Settings { sync: Sync::OnlyOrder, segment_bytes: 20_000, ..segment::Settings::default() };
     LocalLog::open_with(folder, Arc::new(FixedClock::new(5_000_000)), settings).unwrap()
 }
 
@@ -116,6 +116,7 @@ async fn streams_until_it_is_killed_or_at_the_end() {
     let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
     let settings = Settings {
         heartbeat: Duration::from_millis(5),
+        quiet: Duration::from_millis(5),
         poll: Duration::from_millis(5),
         linger: Duration::from_millis(2),
         idle: Duration::from_millis(1),

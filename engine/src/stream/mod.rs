@@ -59,8 +59,10 @@ pub struct Share {
 /// How a stream batches and waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Between heartbeats, commits and looks for new partitions.
+    /// Between commits, looks for new partitions, and heartbeats that say that more was published.
     pub heartbeat: Duration,
+    /// Between heartbeats that say no more than that nothing came.
+    pub quiet: Duration,
     /// How long rows wait for company while the source is idle …
     pub idle: Duration,
     /// … and at most.
@@ -111,6 +113,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(1),
+            quiet: Duration::from_secs(1),
             idle: Duration::from_millis(5),
             linger: Duration::from_millis(25),
             poll: Duration::from_millis(250),
@@ -208,7 +211,8 @@ impl Stream {
         tasks.spawn(publish::run(Arc::clone(shared), units, stop.clone()));
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {
-            let ended = ended.map_err(|e| Error::internal("a task of the stream ended").with_source(e)).flatten();
+            let ended = ended
+                .unwrap_or_else(|_| Err(Error::internal("a task of the stream panicked: a mistake of this program, please report it")));
             if let (Err(e), Ok(())) = (ended, &outcome) {
                 // The first to fail says why; the others end in good order.
                 outcome = Err(e);

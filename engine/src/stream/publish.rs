@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::process::Unit;
-use crate::changelog::{Gathered, Heartbeat};
+use crate::changelog::{Gathered, Heartbeat, Published};
 use crate::dead_letters;
 use crate::error::Result;
 use crate::faults::{self, Point};
@@ -20,6 +20,7 @@ use crate::log::NewRecord;
 pub async fn run(shared: Arc<Shared>, mut units: mpsc::Receiver<Unit>, stop: CancellationToken) -> Result<()> {
     let mut beat = tokio::time::interval(shared.settings.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = None;
     loop {
         tokio::select! {
             unit = units.recv() => match unit {
@@ -29,7 +30,7 @@ pub async fn run(shared: Arc<Shared>, mut units: mpsc::Receiver<Unit>, stop: Can
             _ = beat.tick() => {
                 shared.status.publish(shared.progress.published());
                 commit(&shared, &stop).await?;
-                heartbeat(&shared, &stop).await?;
+                heartbeat(&shared, &mut said, &stop).await?;
             }
         }
     }
@@ -75,15 +76,32 @@ async fn commit(shared: &Shared, stop: &CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// To every partition of the changelog: each has its own readers.
-async fn heartbeat(shared: &Shared, stop: &CancellationToken) -> Result<()> {
+/// A heartbeat that was written.
+struct Said {
+    at: Instant,
+    positions: Vec<Published>,
+}
+
+impl Said {
+    /// Whether more was published since, or a partition was found.
+    fn is_behind(&self, now: &[Published]) -> bool {
+        let same = |(was, is): (&Published, &Published)| (was.partition, was.offset) == (is.partition, is.offset);
+        self.positions.len() != now.len() || !self.positions.iter().zip(now).all(same)
+    }
+}
+
+/// To every partition of the changelog: each has its own readers. What was published is told soon; that nothing was, now and then: each
+/// heartbeat is an append of its own to all of them.
+async fn heartbeat(shared: &Shared, said: &mut Option<Said>, stop: &CancellationToken) -> Result<()> {
     let positions = shared.progress.published();
-    if positions.is_empty() {
+    let due = said.as_ref().is_none_or(|said| said.is_behind(&positions) || said.at.elapsed() >= shared.settings.quiet);
+    if positions.is_empty() || !due {
         return Ok(());
     }
-    let record = Heartbeat::new(positions).record();
+    let record = Heartbeat::new(positions.clone()).record();
     let changelog = layout::changelog(&shared.uid);
     let partitions = 0..i32::try_from(shared.shards).unwrap_or(i32::MAX);
     try_join_all(partitions.map(|partition| append(shared, &changelog, (partition, vec![record.clone()]), stop))).await?;
+    *said = Some(Said { at: Instant::now(), positions });
     Ok(())
 }

@@ -35,6 +35,7 @@ impl Bench {
         let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
         let settings = Settings {
             heartbeat: Duration::from_millis(10),
+            quiet: Duration::from_millis(10),
             poll: Duration::from_millis(5),
             linger: Duration::from_millis(5),
             idle: Duration::from_millis(1),
@@ -317,6 +318,36 @@ async fn heartbeats_tell_every_changelog_partition_how_far_it_is_and_when_nothin
             assert!(before.is_none_or(|before| before <= p.offset), "what is published never shrinks");
         }
     }
+}
+
+#[tokio::test]
+async fn an_idle_stream_says_so_once_in_a_while_and_tells_what_comes_at_once() {
+    let mut bench = Bench::new(1).await;
+    bench.settings.quiet = Duration::from_millis(400);
+    bench.append(0, [rating(1)]).await;
+    let stream = bench.stream();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    let began = std::time::Instant::now();
+    bench.until_published(&stream).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let told = |beats: &[(i32, Heartbeat)]| beats.iter().filter(|(partition, _)| *partition == 0).count();
+    let idle = bench.heartbeats().await;
+    // One when it begins, one when the record is published, then one each time that the span is over; a hundred ticks went by.
+    let most = 3 + usize::try_from(began.elapsed().as_millis() / 400).unwrap();
+    assert!((2..=most).contains(&told(&idle)), "{} heartbeats, at most {most}", told(&idle));
+    bench.append(0, [rating(2)]).await;
+    let came = async {
+        while !bench.heartbeats().await.iter().any(|(_, beat)| beat.positions.iter().any(|p| p.offset == 2)) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, came).await.expect("what comes is told");
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 impl Bench {

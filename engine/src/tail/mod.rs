@@ -15,6 +15,7 @@ mod tier;
 
 pub use read_set::{Held, ReadSet, Sealed};
 pub use shard::{Frozen, Settings, Shard};
+pub use spill::{TailRun, clear};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use super::hot::{Appended, Hot, MAX_ROWS};
 use super::read_set::{ReadSet, Sealed};
 use super::spill::TailRun;
 use super::tier::to_merge;
-use crate::error::{Context, Result};
+use crate::backfill::Cut;
+use crate::error::Result;
 use crate::faults::{self, Point};
 use crate::rows::{Columns, Rows};
 use crate::run::{self, Run};
@@ -45,7 +46,6 @@ pub struct Shard {
 #[derive(Debug, Default)]
 struct Writer {
     position: i64,
-    spilled: u64,
 }
 
 /// Everything of a shard as runs, and how far of the changelog they hold: what a snapshot keeps.
@@ -53,6 +53,8 @@ struct Writer {
 pub struct Frozen {
     pub runs: Vec<Arc<TailRun>>,
     pub position: i64,
+    /// What base has of the source, and the runs have no more.
+    pub covered: Option<Cut>,
 }
 
 impl Shard {
@@ -99,13 +101,18 @@ impl Shard {
         writer.position = writer.position.max(next);
     }
 
-    /// Starts from what a snapshot kept.
-    pub fn restore(&self, runs: Vec<Run>, position: i64) {
-        let mut writer = self.writer.lock();
-        let mut set = ReadSet::clone(&self.set.load());
-        set.runs.extend(runs.into_iter().map(|run| Arc::new(TailRun::in_memory(run))));
-        self.set.store(Arc::new(set));
-        writer.position = writer.position.max(position);
+    /// Takes a run that a snapshot kept, and spills what is over the budget. Once all are in, [`Shard::advance`].
+    ///
+    /// # Errors
+    /// `Full` when it has to spill and the disk has no room.
+    pub fn restore(&self, run: TailRun) -> Result<()> {
+        {
+            let _writer = self.writer.lock();
+            let mut set = ReadSet::clone(&self.set.load());
+            set.runs.push(Arc::new(run));
+            self.set.store(Arc::new(set));
+        }
+        self.spill()
     }
 
     /// Turns the hot rows into a run and says what there is.
@@ -115,7 +122,8 @@ impl Shard {
     pub fn frozen(&self) -> Result<Frozen> {
         let mut writer = self.writer.lock();
         self.freeze(&mut writer)?;
-        Ok(Frozen { runs: self.set.load().runs.clone(), position: writer.position })
+        let set = self.set.load();
+        Ok(Frozen { runs: set.runs.clone(), position: writer.position, covered: set.sealed.cut.clone() })
     }
 
     /// Shows readers a new base, and in the same swap drops what it covers.
@@ -198,13 +206,7 @@ impl Shard {
             }
             let largest = set.runs.iter().filter(|r| !r.on_disk()).max_by_key(|r| r.run().bytes());
             let Some(largest) = largest.map(Arc::clone) else { return Ok(()) };
-            std::fs::create_dir_all(folder).context(|| format!("make folder {} to spill to", folder.display()))?;
-            let number = {
-                let mut writer = self.writer.lock();
-                writer.spilled += 1;
-                writer.spilled
-            };
-            let spilled = Arc::new(TailRun::spill(largest.run(), &folder.join(format!("{number:010}.arrow")))?);
+            let spilled = Arc::new(largest.spill(folder)?);
             let _writer = self.writer.lock();
             let mut set = ReadSet::clone(&self.set.load());
             if let Some(place) = set.runs.iter().position(|run| Arc::ptr_eq(run, &largest)) {

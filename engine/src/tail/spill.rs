@@ -1,51 +1,99 @@
-//! Runs of the tail, in memory or, over the budget, mapped from a file on local disk.
+//! Runs of the tail, in memory or mapped from a file: one on local disk that they were spilled to, or one of a snapshot.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Context, Result};
 use crate::run::{self, Run};
 
-/// A run of the tail; its file, if it has one, goes with it.
+/// A run of the tail; the file that it was spilled to, if there is one, goes with it.
 #[derive(Debug)]
 pub struct TailRun {
     run: Run,
-    file: Option<PathBuf>,
+    place: Place,
+    /// The name under which the newest snapshots of the tail have it.
+    kept: OnceLock<String>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory,
+    /// A file of its own.
+    Spilled(PathBuf),
+    /// A file of somebody else, who may remove its name at any time.
+    Mapped,
 }
 
 impl TailRun {
     pub const fn in_memory(run: Run) -> Self {
-        Self { run, file: None }
+        Self { run, place: Place::Memory, kept: OnceLock::new() }
     }
 
-    /// Writes a run to `path` and maps it.
+    /// A run that was opened from a file.
+    pub const fn mapped(run: Run) -> Self {
+        Self { run, place: Place::Mapped, kept: OnceLock::new() }
+    }
+
+    /// Writes the run to a new file of `folder`, and maps it.
     ///
     /// # Errors
     /// `Full` when the disk has no room; the file is gone then.
-    pub fn spill(run: &Run, path: &Path) -> Result<Self> {
-        let bytes = run::encode(run)?;
-        if let Err(e) = fs::write(path, &bytes) {
-            let _best_effort = fs::remove_file(path);
-            return Err(e).context(|| format!("spill tail to {}", path.display()));
+    pub fn spill(&self, folder: &Path) -> Result<Self> {
+        /// Names are never used twice in a process: what is mapped somewhere must not be written to.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let path = folder.join(format!("{:016}.arrow", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let doing = || format!("spill tail to {}", path.display());
+        fs::create_dir_all(folder).context(doing)?;
+        let bytes = run::encode(&self.run)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path).context(doing)?;
+        if let Err(e) = file.write_all(&bytes) {
+            let _best_effort = fs::remove_file(&path);
+            return Err(e).context(doing);
         }
-        Ok(Self { run: run::open(path)?, file: Some(path.to_owned()) })
+        Ok(Self { run: run::open(&path)?, place: Place::Spilled(path), kept: self.kept.clone() })
     }
 
     pub const fn run(&self) -> &Run {
         &self.run
     }
 
+    /// Whether its rows are the system's to page in and out, and no part of this process's memory.
     pub const fn on_disk(&self) -> bool {
-        self.file.is_some()
+        !matches!(self.place, Place::Memory)
+    }
+
+    /// The name under which a snapshot has this run; `None` = none has.
+    pub fn kept(&self) -> Option<&str> {
+        self.kept.get().map(String::as_str)
+    }
+
+    /// Notes that a snapshot has this run under `name`; the first name stays.
+    pub fn keep_as(&self, name: String) {
+        self.kept.get_or_init(|| name);
     }
 }
 
 impl Drop for TailRun {
     fn drop(&mut self) {
-        if let Some(file) = &self.file
+        if let Place::Spilled(file) = &self.place
             && let Err(error) = fs::remove_file(file)
+            && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(file = %file.display(), %error, "a spilled run could not be removed");
         }
+    }
+}
+
+/// Removes what processes that were killed have left in a folder to spill to. What is still mapped stays readable.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context(|| format!("empty {}", folder.display())),
+        _ => Ok(()),
     }
 }

@@ -63,7 +63,7 @@ fn write(folder: &Path, files: &[(PathBuf, Vec<u8>)]) {
 }
 
 fn open_log(folder: &Path) -> tress_engine::Result<LocalLog> {
-    let settings = segment::Settings { sync: Sync::OnlyOrder, segment_bytes: 100 };
+    let settings = segment::Settings { sync: Sync::OnlyOrder, segment_bytes: 100, ..segment::Settings::default() };
     LocalLog::open_with(folder, clock(), settings)
 }
 

@@ -53,7 +53,8 @@ pub fn stage(target: &Path, bytes: &[u8], sync: Sync) -> Result<Staged> {
 impl Staged {
     /// Takes the place of the old file, at once.
     pub fn publish(self) -> Result<()> {
-        let folder = self.target.parent().ok_or_else(|| Error::internal("a file of the log has no folder"))?;
+        // Of a bare name it is the folder that the process is in.
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::rename(&self.temporary, &self.target)
             .and_then(|()| self.sync.folder(folder))
             .context(|| format!("replace {}", self.target.display()))

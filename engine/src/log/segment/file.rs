@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use super::checked::Checked;
 use super::durable::Sync;
 use super::record::{self, Frame};
 use crate::error::{Context, Error, Result};
@@ -31,6 +32,8 @@ pub struct SegmentFile {
     length: AtomicU64,
     /// (offset, position) of some records, rising.
     index: RwLock<Vec<(i64, u64)>>,
+    /// The offset after its last record, if the file is yet to be checked.
+    to_check: Mutex<Option<i64>>,
 }
 
 /// The file of the segment with this base.
@@ -59,33 +62,64 @@ impl SegmentFile {
             Ok::<_, std::io::Error>(file)
         };
         let file = make().context(|| format!("create {}", path.display()))?;
-        Ok(Self { path, file, base, length: AtomicU64::new(HEADER), index: RwLock::default() })
+        Ok(Self { path, file, base, length: AtomicU64::new(HEADER), index: RwLock::default(), to_check: Mutex::default() })
     }
 
     /// Opens a file of which `length` bytes are acknowledged, checks every record, and returns the offset after the last one.
     pub fn open(folder: &Path, base: i64, length: u64) -> Result<(Self, i64)> {
+        let segment = Self::unread(folder, base, length)?;
+        let end = segment.check()?;
+        Ok((segment, end))
+    }
+
+    /// Opens a file that was checked before: it is checked again when it is first read.
+    pub fn open_checked(folder: &Path, base: i64, Checked { length, end }: Checked) -> Result<Self> {
+        let segment = Self::unread(folder, base, length)?;
+        *segment.to_check.lock() = Some(end);
+        Ok(segment)
+    }
+
+    fn unread(folder: &Path, base: i64, length: u64) -> Result<Self> {
         let path = path(folder, base);
         let file = OpenOptions::new().read(true).write(true).open(&path).context(|| format!("open {}", path.display()))?;
-        let segment = Self { path, file, base, length: AtomicU64::new(length), index: RwLock::default() };
+        Ok(Self { path, file, base, length: AtomicU64::new(length), index: RwLock::default(), to_check: Mutex::default() })
+    }
+
+    /// Checks every record, and returns the offset after the last one.
+    fn check(&self) -> Result<i64> {
         let mut header = [0; HEADER as usize];
-        segment.fill(&mut header, 0)?;
-        if !header.starts_with(MAGIC) || header[8..] != base.to_le_bytes() {
-            return Err(segment.damaged(0, "its header is not of this segment"));
+        self.fill(&mut header, 0)?;
+        if !header.starts_with(MAGIC) || header[8..] != self.base.to_le_bytes() {
+            return Err(self.damaged(0, "its header is not of this segment"));
         }
-        let mut next = base;
+        let mut next = self.base;
         let mut position = HEADER;
+        let length = self.length();
         while position < length {
-            let (frames, after) = segment.frames(position, SCAN)?;
+            let (frames, after) = self.frames(position, SCAN)?;
             for (at, record) in frames {
                 if record.offset != next {
-                    return Err(segment.damaged(at, &format!("the record has offset {}, not {next}", record.offset)));
+                    return Err(self.damaged(at, &format!("the record has offset {}, not {next}", record.offset)));
                 }
-                segment.remember(next, at);
+                self.remember(next, at);
                 next += 1;
             }
             position = after;
         }
-        Ok((segment, next))
+        Ok(next)
+    }
+
+    /// Before the first read of a file that opening did not check.
+    fn check_once(&self) -> Result<()> {
+        let mut to_check = self.to_check.lock();
+        if let Some(end) = *to_check {
+            let found = self.check()?;
+            if found != end {
+                return Err(self.damaged(self.length(), &format!("its records end at offset {found}, not {end}")));
+            }
+            *to_check = None;
+        }
+        Ok(())
     }
 
     pub const fn base(&self) -> i64 {
@@ -125,6 +159,7 @@ impl SegmentFile {
 
     /// Records from `from` on, at least one, up to about `max_bytes` of payload.
     pub fn read(&self, from: i64, max_bytes: usize) -> Result<Vec<Record>> {
+        self.check_once()?;
         let mut position = {
             let index = self.index.read();
             let after = index.partition_point(|(offset, _)| *offset <= from);

@@ -8,8 +8,8 @@ use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Settings;
 use super::durable::{self, Sync};
+use super::{Check, Settings};
 use crate::clock::Clock;
 use crate::error::{Context, Error, ErrorKind, Result};
 
@@ -75,6 +75,10 @@ impl Folder {
 
     pub const fn sync(&self) -> Sync {
         self.settings.sync
+    }
+
+    pub const fn check(&self) -> Check {
+        self.settings.check
     }
 
     pub const fn segment_bytes(&self) -> u64 {

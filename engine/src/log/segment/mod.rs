@@ -5,13 +5,15 @@
 //! log.json                                 who this log is
 //! topics/<topic>/topic.json                its id and number of partitions; a folder without it is no topic
 //! topics/<topic>/<partition>/acknowledged  how far the bytes are acknowledged
+//! topics/<topic>/<partition>/checked       which segments need not be checked again
 //! topics/<topic>/<partition>/<base>.segment
 //! groups/<group>/<topic>.json              what the group committed
 //! ```
-//! Opening checks every byte. What is acknowledged must be there and whole, or it is a `Corrupt` error; what is beyond was torn by a
-//! kill, and is cut and counted.
+//! Opening checks every byte that was not checked before: what was, when it is first read. What is acknowledged must be there and whole,
+//! or it is a `Corrupt` error; what is beyond was torn by a kill, and is cut and counted.
 
 mod acknowledged;
+mod checked;
 pub mod durable;
 mod file;
 mod folder;
@@ -46,11 +48,21 @@ pub struct Settings {
     pub sync: Sync,
     /// A segment is not appended to once it has this many bytes.
     pub segment_bytes: u64,
+    pub check: Check,
+}
+
+/// What opening reads and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Segments that may have changed since they were checked last; others when they are first read.
+    New,
+    /// All.
+    All,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sync: Sync::EveryAppend, segment_bytes: 64 << 20 }
+        Self { sync: Sync::EveryAppend, segment_bytes: 64 << 20, check: Check::New }
     }
 }
 
@@ -65,7 +77,7 @@ pub struct LocalLog {
 }
 
 impl LocalLog {
-    /// Opens the log in `folder`, making it if it is not there. Blocks: it reads all of it.
+    /// Opens the log in `folder`, making it if it is not there. Blocks: it reads what was written since it was last opened.
     ///
     /// # Errors
     /// `Conflict` when another process has it open; `Corrupt`, naming the file, when something acknowledged is missing or damaged.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::acknowledged::Acknowledged;
+use super::checked::Checked;
 use super::file::{self, SegmentFile};
 use crate::error::{Context, Error, Result};
 
@@ -17,10 +18,12 @@ pub struct Opened {
     pub active: Arc<SegmentFile>,
     /// Bytes that were cut.
     pub torn: u64,
+    /// The ones that are not appended to, by base: whole now, or when they were last checked.
+    pub checked: BTreeMap<i64, Checked>,
 }
 
-/// Opens the segments of the partition in `folder`.
-pub fn segments(folder: &Path, acknowledged: &Acknowledged) -> Result<Opened> {
+/// Opens the segments of the partition in `folder`. `before`: the ones that need not be read.
+pub fn segments(folder: &Path, acknowledged: &Acknowledged, before: &BTreeMap<i64, Checked>) -> Result<Opened> {
     let mut torn = 0;
     let mut bases = Vec::new();
     for (base, size) in list(folder)? {
@@ -36,7 +39,7 @@ pub fn segments(folder: &Path, acknowledged: &Acknowledged) -> Result<Opened> {
             bases.push((base, size));
         }
     }
-    let mut all = BTreeMap::new();
+    let (mut all, mut checked) = (BTreeMap::new(), BTreeMap::new());
     let mut expected = acknowledged.start;
     for (base, size) in bases {
         if base != expected {
@@ -49,14 +52,26 @@ pub fn segments(folder: &Path, acknowledged: &Acknowledged) -> Result<Opened> {
             torn += size - acknowledged.length;
             cut(&path, acknowledged.length)?;
         }
-        let (segment, next) = SegmentFile::open(folder, base, if last { acknowledged.length } else { size })?;
+        let segment = match before.get(&base).filter(|known| !last && known.length == size) {
+            Some(known) => {
+                expected = known.end;
+                SegmentFile::open_checked(folder, base, *known)?
+            }
+            None => {
+                let (segment, next) = SegmentFile::open(folder, base, if last { acknowledged.length } else { size })?;
+                expected = next;
+                segment
+            }
+        };
+        if !last {
+            checked.insert(base, Checked { length: size, end: expected });
+        }
         all.insert(base, Arc::new(segment));
-        expected = next;
     }
     match all.get(&acknowledged.base) {
         Some(active) if expected == acknowledged.end => {
             let active = Arc::clone(active);
-            Ok(Opened { all, active, torn })
+            Ok(Opened { all, active, torn, checked })
         }
         _ => Err(Error::corrupt(format!(
             "open {}: records from offset {expected} on are missing, but {} were acknowledged; a file was removed or shortened. Restore it from a copy, or delete the topic and build it again",

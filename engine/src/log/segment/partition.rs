@@ -10,9 +10,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
 use super::acknowledged::{Acknowledged, AcknowledgedFile};
+use super::checked::Checked;
 use super::file::{HEADER, SegmentFile};
 use super::folder::Folder;
-use super::{open, record};
+use super::{Check, checked, open, record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::log::{Ends, NewRecord, Record};
@@ -51,6 +52,8 @@ struct Writer {
     file: AcknowledgedFile,
     last: Acknowledged,
     active: Arc<SegmentFile>,
+    /// The segments before it, by base.
+    checked: BTreeMap<i64, Checked>,
     /// Written and perhaps acknowledged on disk, but that write failed: it is settled before anything else.
     unsure: Option<(Acknowledged, Arc<SegmentFile>)>,
     /// Bytes beyond the acknowledged ones may be in the file.
@@ -76,11 +79,19 @@ impl Partition {
         Ok(sync.folder(&path)?)
     }
 
-    /// Opens a partition: checks all of it, and cuts what was torn. Returns also how many bytes that were.
+    /// Opens a partition: checks it, and cuts what was torn. Returns also how many bytes that were.
     pub fn open(path: PathBuf, folder: Arc<Folder>) -> Result<(Self, u64)> {
         let (file, last) = AcknowledgedFile::open(&path)?;
-        let opened = open::segments(&path, &last)?;
-        let writer = Writer { file, last, active: opened.active, unsure: None, dirty: false };
+        let before = checked::read(&path);
+        let trusted = match folder.check() {
+            Check::New => &before,
+            Check::All => &BTreeMap::new(),
+        };
+        let opened = open::segments(&path, &last, trusted)?;
+        if opened.checked != before {
+            checked::write(&path, &opened.checked, folder.sync());
+        }
+        let writer = Writer { file, last, active: opened.active, checked: opened.checked, unsure: None, dirty: false };
         let partition = Self {
             path,
             folder,
@@ -293,6 +304,11 @@ impl Partition {
         active.acknowledge(next.length);
         if active.base() != writer.active.base() {
             self.segments.write().insert(active.base(), Arc::clone(&active));
+            // Every byte of the one before was written by this process: opening need not look at it again.
+            let whole = Checked { length: writer.active.length(), end: active.base() };
+            writer.checked.insert(writer.active.base(), whole);
+            writer.checked = writer.checked.split_off(&next.start);
+            checked::write(&self.path, &writer.checked, self.folder.sync());
         }
         writer.active = active;
         writer.last = next;

@@ -9,6 +9,7 @@ use tress_configs::name::QualifiedName;
 use super::{Route, WHOLE_BP};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::{self, Point};
+use crate::log::segment::durable::{self, Sync};
 
 /// The format of route files.
 pub const ROUTE_VERSION: u32 = 1;
@@ -108,23 +109,13 @@ async fn bounded(path: &Path) -> Result<Vec<u8>> {
     tokio::fs::read(path).await.map_err(|e| Error::from(e).while_doing(doing()))
 }
 
-/// Puts a whole file in the place of another: whoever reads sees the old one or the new one.
+/// Puts a whole file in the place of another: whoever reads sees the old one or the new one, also after a loss of power.
 pub async fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    use tokio::io::AsyncWriteExt;
-    let doing = || format!("write {}", path.display());
-    let beside = path.with_extension("new");
-    let write = async {
-        let mut file = tokio::fs::File::create(&beside).await?;
-        file.write_all(bytes).await?;
-        file.sync_all().await?;
-        drop(file);
+    let (path, bytes) = (path.to_owned(), bytes.to_vec());
+    let replace = faults::carry(move || {
+        let staged = durable::stage(&path, &bytes, Sync::EveryAppend)?;
         faults::point(Point::RouteWrite)?;
-        tokio::fs::rename(&beside, path).await?;
-        // The rename itself must last, too.
-        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            tokio::fs::File::open(folder).await?.sync_all().await?;
-        }
-        Ok::<(), Error>(())
-    };
-    write.await.map_err(|e| e.while_doing(doing()))
+        staged.publish()
+    });
+    tokio::task::spawn_blocking(replace).await.map_err(|_| Error::internal("write routes: what writes them ended"))?
 }
