@@ -21,6 +21,8 @@ pub(super) struct VersionIndex {
     keys: Vec<u8>,
     /// Per version, microseconds.
     valid_from: Vec<i64>,
+    /// Every key has one version, valid always: the version of a group is the group.
+    timeless: bool,
 }
 
 const EMPTY: u32 = u32::MAX;
@@ -107,12 +109,14 @@ impl VersionIndex {
             }),
             _ => None,
         };
+        let groups = ends.len();
         let mut index = Self {
             converter,
             numbers,
             slots: vec![EMPTY; (ends.len() * 2).next_power_of_two()],
             ends,
             keys: bytes,
+            timeless: order.len() == groups && order.iter().all(|(_, time)| *time == i64::MIN),
             valid_from: order.iter().map(|(_, time)| *time).collect(),
         };
         for group in 0..index.ends.len() {
@@ -145,6 +149,9 @@ impl VersionIndex {
 
     /// The newest version of a group that was known by then.
     fn known(&self, group: u32, as_of: i64) -> Option<u32> {
+        if self.timeless {
+            return (group != EMPTY).then_some(group);
+        }
         let versions = (group != EMPTY).then(|| self.versions(group as usize))?;
         let known = self.valid_from.get(versions.clone())?.partition_point(|from| *from <= as_of);
         known.checked_sub(1).map(|newest| (versions.start + newest) as u32)
