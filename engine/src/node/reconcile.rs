@@ -253,10 +253,14 @@ impl Inner {
         wanted.extend(desired.signals.iter().map(|s| uid(&s.plan.name, &s.source_hash)));
         let gone: Vec<String> = running.signals.keys().filter(|uid| !wanted.contains(*uid)).cloned().collect();
         for uid in gone {
-            if let Some(signal) = running.signals.remove(&uid)
-                && let Err(error) = signal.stop().await
-            {
-                tracing::warn!(uid, %error, "the last writes of a signal that is retired failed; it goes on from there should it come back");
+            if let Some(signal) = running.signals.remove(&uid) {
+                if let Err(error) = signal.stop().await {
+                    tracing::warn!(uid, %error, "the last writes of a signal that is retired failed; it goes on from there should it come back");
+                }
+                // Revisions of one name share their series.
+                if running.signals.values().all(|other| other.plan.name != signal.plan.name) {
+                    self.platform.metrics().forget_signal(&signal.plan.name);
+                }
             }
             running.state.signals.remove(&uid);
         }

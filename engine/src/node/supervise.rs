@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a task that ended waits before it is begun again.
@@ -171,7 +171,7 @@ where
     let Pauses { first, longest, calm } = health.pauses;
     let mut pause = first;
     loop {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let ended = once(role, begin()).await;
         if shutdown.is_cancelled() {
             return ended;
@@ -227,7 +227,7 @@ mod tests {
     /// A task that ends by `how` each of its first `times`, then runs until it is stopped, which is at once.
     async fn run(times: u32, how: impl Fn() -> Result<()> + Clone + Send + 'static) -> (u32, Vec<Trouble>, Duration) {
         let health = Health { pauses: QUICK, ..Health::default() };
-        let (shutdown, begun, since) = (CancellationToken::new(), AtomicU32::new(0), Instant::now());
+        let (shutdown, begun, since) = (CancellationToken::new(), AtomicU32::new(0), Stopwatch::start());
         let kept = keep(Role::Upkeep, &health, &shutdown, || {
             let (how, stop, nth) = (how.clone(), shutdown.clone(), begun.fetch_add(1, Ordering::SeqCst));
             async move {

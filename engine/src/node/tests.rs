@@ -129,6 +129,15 @@ async fn what_is_appended_is_read_after_a_restart_and_after_a_fold() {
     let route = table.get(&QualifiedName::new("movies", "recent")).unwrap();
     assert!(route.live.is_some() && route.epoch > 2, "{route:?}");
     assert_eq!(items(&node, "u1").await, [3, 2, 7, 1]);
+
+    // What nothing defines and nothing reads is not told of any more.
+    let told = || {
+        let page = node.platform().metrics().encode(crate::metrics::Exposition::Text).unwrap();
+        String::from_utf8(page).unwrap().contains("movies/rating")
+    };
+    assert!(told());
+    node.apply(Desired { features: Vec::new(), signals: Vec::new(), ..desired(10) }).await.unwrap();
+    assert!(!told());
     node.shutdown().await.unwrap();
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::process::Unit;
 use crate::changelog::{Gathered, Heartbeat, Published};
+use crate::clock::Stopwatch;
 use crate::dead_letters;
 use crate::error::Result;
 use crate::faults::{self, Point};
@@ -78,7 +79,7 @@ async fn commit(shared: &Shared, stop: &CancellationToken) -> Result<()> {
 
 /// A heartbeat that was written.
 struct Said {
-    at: Instant,
+    at: Stopwatch,
     positions: Vec<Published>,
 }
 
@@ -102,6 +103,6 @@ async fn heartbeat(shared: &Shared, said: &mut Option<Said>, stop: &Cancellation
     let changelog = layout::changelog(&shared.uid);
     let partitions = 0..i32::try_from(shared.shards).unwrap_or(i32::MAX);
     try_join_all(partitions.map(|partition| append(shared, &changelog, (partition, vec![record.clone()]), stop))).await?;
-    *said = Some(Said { at: Instant::now(), positions });
+    *said = Some(Said { at: Stopwatch::start(), positions });
     Ok(())
 }
