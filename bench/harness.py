@@ -56,11 +56,11 @@ class Bench:
         return last_json(command)
 
     def peer(self, line, name, data):
-        """The result and the file that it wrote."""
+        """The result and the files that it wrote."""
         out = self.fresh("peer")
         result = last_json([sys.executable, str(HERE / "peers.py"), line, name, data, out])
-        result["bytes"] = os.path.getsize(f"{out}/out.parquet")
-        return result, f"{out}/out.parquet"
+        result["bytes"] = sum(file.stat().st_size for file in pathlib.Path(out).glob("*.parquet"))
+        return result, f"{out}/*.parquet"
 
     def lake(self, *signals):
         """A lake with these signals folded; made once."""

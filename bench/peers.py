@@ -72,21 +72,30 @@ def last500_chdb(data, out):
     return lambda: opened.query(query)
 
 
+# DuckDB puts what it joins on disk when it is more than memory: for a million labels at once that is tens of gigabytes.
+LABELS_AT_ONCE = 100_000
+
+
 def dataset_duckdb(data, out):
     import duckdb
 
     connection = duckdb.connect()
-    query = f"""
-        COPY (SELECT label_no, user_id, label_time, label, list(ts ORDER BY ts) AS ts, list(item_id ORDER BY ts) AS item_id,
-                     list(dwell ORDER BY ts) AS dwell
-              FROM (SELECT l.*, e.ts, e.item_id, e.dwell
-                    FROM read_parquet('{data}/labels.parquet') l
-                    JOIN read_parquet('{data}/{RAW}', hive_partitioning = false) e
-                      ON e.user_id = l.user_id AND e.ts < l.label_time AND e.seen < l.label_time
-                    QUALIFY row_number() OVER (PARTITION BY label_no ORDER BY e.ts DESC) <= 200)
-              GROUP BY ALL)
-        TO '{out}/out.parquet' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)"""
-    return lambda: connection.execute(query)
+    labels = connection.execute(f"SELECT count(*) FROM read_parquet('{data}/labels.parquet')").fetchone()[0]
+
+    def some(first):
+        return f"""
+            COPY (SELECT label_no, user_id, label_time, label, list(ts ORDER BY ts) AS ts, list(item_id ORDER BY ts) AS item_id,
+                         list(dwell ORDER BY ts) AS dwell
+                  FROM (SELECT l.*, e.ts, e.item_id, e.dwell
+                        FROM read_parquet('{data}/labels.parquet') l
+                        JOIN read_parquet('{data}/{RAW}', hive_partitioning = false) e
+                          ON e.user_id = l.user_id AND e.ts < l.label_time AND e.seen < l.label_time
+                        WHERE l.label_no >= {first} AND l.label_no < {first + LABELS_AT_ONCE}
+                        QUALIFY row_number() OVER (PARTITION BY label_no ORDER BY e.ts DESC) <= 200)
+                  GROUP BY ALL)
+            TO '{out}/out-{first}.parquet' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)"""
+
+    return lambda: [connection.execute(some(first)) for first in range(0, labels, LABELS_AT_ONCE)]
 
 
 def main(line, peer, data, out):
