@@ -23,7 +23,7 @@ bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 	@scripts/bench
 
 .PHONY: fuzz
-fuzz: ## fuzz for longer (MINUTES=10): libFuzzer with a nightly toolchain, else the tests of `make test`
+fuzz: ## the bounded fuzz tests of `make test`, for longer (MINUTES=10; GUIDED=1: by libFuzzer, with a nightly toolchain)
 	@scripts/fuzz
 
 .PHONY: bless
