@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The type of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -33,12 +34,15 @@ pub struct ColumnType {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub list: bool,
     /// Length of a vector; vectors are packed little-endian into fixed-size binary.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "dim", skip_serializing_if = "Option::is_none")]
     pub dim: Option<u32>,
     /// What one unit of an int8 vector stands for, as a decimal string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<String>,
 }
+
+/// The longest vector.
+pub const MAX_DIM: u32 = 65_536;
 
 /// Field metadata: the type as users wrote it, `float16`, `list<string>`, `vector<float16, 64>`.
 pub const TYPE_KEY: &str = "tress.type";
@@ -140,6 +144,17 @@ impl ColumnType {
     #[must_use]
     pub fn field(&self, name: &str, nullable: bool) -> Field {
         Field::new(name, self.arrow(), nullable).with_metadata([(TYPE_KEY.to_owned(), self.to_string())].into())
+    }
+}
+
+/// A plan may come from a file that somebody wrote: lengths that no definition can have are refused where they are read.
+fn dim<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let dim = Option::<u32>::deserialize(from)?;
+    match dim {
+        Some(length) if !(1..=MAX_DIM).contains(&length) => {
+            Err(D::Error::custom(format!("dim: a vector has 1 to {MAX_DIM} elements, not {length}")))
+        }
+        dim => Ok(dim),
     }
 }
 

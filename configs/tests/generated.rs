@@ -81,3 +81,17 @@ fn every_stored_plan_can_be_read(folder: &Path) {
     }
     assert!(read > 0);
 }
+
+#[test]
+fn a_plan_with_a_vector_longer_than_any_definition_can_have_is_refused() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/movies.signal.rating.json");
+    let stored: serde_json::Value = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+    let (text, dim) = (stored["plan"].to_string(), "\"dim\":");
+    let (before, after) = text.split_once(dim).unwrap();
+    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    for length in ["0", "65537", "4294967295"] {
+        let refused = Plan::from_json(&format!("{before}{dim}{length}{rest}")).unwrap_err();
+        assert!(refused.contains(&format!("a vector has 1 to 65536 elements, not {length}")), "{refused}");
+    }
+    Plan::from_json(&format!("{before}{dim}65536{rest}")).unwrap();
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::report::Report;
-use crate::column::{ColumnType, Scalar};
+use crate::column::{ColumnType, MAX_DIM, Scalar};
 use crate::definition::{RawField, TypedColumn};
 use crate::issue::IssueCode;
 use crate::path;
@@ -93,6 +93,6 @@ pub(super) fn column_type(written: Written<'_>, at: &str, report: &mut Report) -
         _ => {}
     }
     // Out of its bounds is reported by the schema.
-    let dim = dim.map(|d| u32::try_from(d).unwrap_or(1).clamp(1, 65_536));
+    let dim = dim.map(|d| u32::try_from(d).unwrap_or(1).clamp(1, MAX_DIM));
     ColumnType { scalar, list: list && dim.is_none(), dim, scale: scale.map(str::to_owned) }
 }
