@@ -31,6 +31,8 @@ pub mod node;
 pub mod pipeline;
 pub mod platform;
 pub mod prepare;
+#[cfg(feature = "process")]
+pub mod process;
 pub mod raw;
 pub mod read;
 pub mod roles;
