@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts to log; to be called once.
 pub fn start() {
-    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,tress_engine=info"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(stderr).with_target(false).init();
 }
 
