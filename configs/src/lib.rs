@@ -26,11 +26,13 @@ pub mod path;
 pub mod plan;
 pub mod platform;
 pub mod reference;
+pub mod schedule;
 pub mod schema;
 mod scope;
 pub mod source;
 mod structure;
 pub mod test_file;
+pub mod yaml;
 
 pub use compile::{Compiled, Pins, compile};
 pub use issue::{Issue, IssueCode, Position};

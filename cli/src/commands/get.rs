@@ -7,13 +7,14 @@ use std::time::Duration;
 use arrow::ipc::writer::StreamWriter;
 use clap::{Args, ValueEnum};
 use tress_configs::name::QualifiedName;
+use tress_configs::yaml;
 use tress_engine::entity::Entity;
 use tress_engine::read::Order;
 use tress_engine::serve::{Client, Wanted};
 
 use crate::exit::{Outcome, usage};
 use crate::output;
-use crate::render::{Style, sequence, yaml};
+use crate::render::{Style, sequence};
 use crate::session::{Session, http, runtime};
 use crate::time;
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::guess::{Role, Roles};
 use super::infer::{Field, Shape};
 use super::name;
-use crate::render::yaml;
+use tress_configs::yaml;
 
 /// What a signal is made of.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ pub mod sequence;
 mod style;
 mod table;
 pub mod value;
-pub mod yaml;
 
 pub use style::Style;
 pub use table::{Align, Table};

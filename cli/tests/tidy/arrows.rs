@@ -13,6 +13,8 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         &["axum", "deltalake", "k8s-openapi", "kube", "object_store", "rdkafka", "tokio", "tokio-util", "tonic", "tracing", "ureq"],
     ),
     ("engine", &["tress-configs"], &["anyhow", "clap", "k8s-openapi", "kube"]),
+    ("crds", &["tress-configs"], &["anyhow", "arrow", "axum", "clap", "deltalake", "object_store", "rdkafka", "tokio", "tonic"]),
+    ("operator", &["tress-configs", "tress-crds"], &["arrow", "deltalake", "object_store", "rdkafka"]),
     ("cli", &["tress-configs", "tress-engine"], &["rdkafka"]),
 ];
 

@@ -40,7 +40,7 @@ impl<'a> KnownSignals<'a> {
 /// The plan and the source hash.
 pub(super) fn compile(object: &FeatureObject, known: &KnownSignals<'_>, pins: &Pins) -> Result<(FeaturePlan, String), Vec<Issue>> {
     let mut report = Report::default();
-    let FeatureObject { api_version: _, metadata, spec: FeatureSpec { definition, runtime, rollout } } = object;
+    let FeatureObject { api_version: _, metadata, spec: FeatureSpec { definition, runtime, rollout, paused: _ } } = object;
     report.metadata(metadata);
     let FeatureDefinition { description: _, owners: _, lifecycle, sunset, signals, length, window, deduplicate, view, contract: _ } =
         definition;

@@ -14,7 +14,7 @@ const MAX_FUTURE_SKEW_MS: i64 = 10 * 60 * 1000;
 
 pub(super) fn compile(object: &SignalObject) -> Result<SignalPlan, Vec<Issue>> {
     let mut report = Report::default();
-    let SignalObject { api_version: _, metadata, spec: SignalSpec { definition, runtime, deletion_policy: _ } } = object;
+    let SignalObject { api_version: _, metadata, spec: SignalSpec { definition, runtime, deletion_policy: _, paused: _ } } = object;
     report.metadata(metadata);
     let SignalDefinition {
         description: _,

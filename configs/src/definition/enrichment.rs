@@ -60,6 +60,7 @@ pub struct TableLookup {
     #[schemars(length(min = 1, max = 1024))]
     pub table: String,
     /// `{ours: column of the table}`.
+    #[schemars(extend("maxProperties" = 20, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 249})))]
     pub key: BTreeMap<String, String>,
     /// The column that says when each row became known. Omitted = always valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -70,6 +70,7 @@ pub struct SignalUse {
     pub columns: Option<Vec<String>>,
     /// `{column of the signal: name here}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 200, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 63})))]
     pub rename: Option<BTreeMap<String, String>>,
     /// SQL over all columns of the signal: only rows for which it is true are read.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
@@ -234,6 +235,7 @@ pub struct CompareEvent {
     #[schemars(range(min = 0, max = 10_000))]
     pub max_mismatch_bp: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 200))]
     pub columns: Option<BTreeMap<String, ColumnTolerance>>,
 }
 

@@ -60,6 +60,9 @@ pub struct SignalSpec {
     /// What happens to topics and tables when this object goes. Omitted = Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Nothing is started, changed or removed while it is true; what runs goes on, and status is kept. Omitted = false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +75,9 @@ pub struct FeatureSpec {
     /// How a change becomes what is read; used on a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// Nothing is started, changed or removed while it is true; what runs goes on, and status is kept. Omitted = false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

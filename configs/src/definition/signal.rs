@@ -260,6 +260,7 @@ pub struct BatchSource {
     pub partitioned_by: PartitionedBy,
     /// `{field: column of the files}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 500, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 249})))]
     pub rename: Option<BTreeMap<String, String>>,
     /// The column that holds the record's timestamp; needed when availableAt is recordTimestamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -331,6 +332,7 @@ pub struct Builtin {
     pub name: String,
     /// The executor's own settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 100, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 4096})))]
     pub options: Option<BTreeMap<String, String>>,
     /// The columns it adds, typed here so that compiling needs no engine; the engine refuses a plan that it does not meet.
     #[schemars(length(min = 1, max = 200))]

@@ -55,6 +55,7 @@ impl<'a> Walk<'a> {
     }
 
     fn object(&mut self, schema: &'a Value, map: &Map<String, Value>, path: &str) {
+        self.bounds((map.len(), "entries"), (None, schema.get("maxProperties")), path);
         let known = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
         for (key, value) in map {

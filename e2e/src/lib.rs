@@ -1,0 +1,1 @@
+//! Tress on real Kubernetes. Tests only: see tests/.

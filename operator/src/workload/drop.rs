@@ -1,0 +1,24 @@
+//! The job that deletes what belongs to a signal revision.
+
+use serde_json::Value;
+
+use super::pod::{Pod, words};
+use super::{Owner, Place, job, resources};
+use crate::label::Role;
+use crate::name::{self, Job};
+
+/// Topics, group and tables go; history stays where a dataset names a version of it. `of`: what the job is owned by, for the revision is
+/// gone by then.
+#[must_use]
+pub fn drop(place: &Place, of: &Owner, (revision, uid): (&str, &str)) -> Value {
+    let pod = Pod {
+        arguments: words(&["drop", "--uid", uid, "--history", "unless-pinned"]),
+        resources: resources(None, ("50m", "256Mi")),
+        given: None,
+        scratch: "64Mi",
+        ports: &[],
+        grace: 30,
+        restart: "Never",
+    };
+    job::job(place, &name::job(revision, Job::Drop), Role::Drop, of, &pod)
+}
