@@ -17,6 +17,7 @@ mod encode;
 mod grpc;
 mod http;
 mod json;
+pub(crate) mod listen;
 mod nearest;
 mod profile;
 mod reader;
@@ -27,6 +28,7 @@ mod request;
 mod route;
 mod schema;
 mod server;
+pub mod tls;
 mod wire;
 
 #[cfg(test)]
