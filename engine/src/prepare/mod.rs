@@ -2,6 +2,7 @@
 
 mod identity;
 mod revision;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tress_configs::plan::BatchPlan;
 use tress_configs::{Plan, SignalPlan};
 
 pub use revision::{Position as StartPosition, Revision, VERSION};
+pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 
 use crate::archive::RawTable;
 use crate::decode::Decoder;

@@ -50,6 +50,8 @@ pub enum Role {
     Tables,
     /// Sets gauges.
     Gauges,
+    /// Raw topic to raw table.
+    Archive,
     /// Deletes what nothing refers to.
     Vacuum,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Role {
             Self::Bases => f.write_str("the loader of bases"),
             Self::Upkeep => f.write_str("the upkeep of the tail"),
             Self::Tables => f.write_str("the loader of tables"),
+            Self::Archive => f.write_str("the archive"),
             Self::Gauges => f.write_str("the gauges"),
             Self::Vacuum => f.write_str("the vacuum"),
         }
@@ -99,11 +102,13 @@ pub struct Health {
 
 impl Health {
     /// By role.
+    #[must_use]
     pub fn troubles(&self) -> Vec<Trouble> {
         self.troubles.lock().values().cloned().collect()
     }
 
     /// Why one of the tasks is as it is `now`; the first, by role.
+    #[must_use]
     pub fn reason(&self, now: Now) -> Option<String> {
         self.troubles.lock().values().find(|t| t.now == now).map(|t| t.reason.clone())
     }
@@ -133,8 +138,20 @@ pub struct Tasks {
 
 impl Tasks {
     #[must_use]
-    pub fn new(health: Arc<Health>, shutdown: CancellationToken) -> Self {
-        Self { running: JoinSet::new(), health, shutdown }
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { running: JoinSet::new(), health: Arc::default(), shutdown }
+    }
+
+    /// Cancelled when they are to end.
+    #[must_use]
+    pub const fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// What became of them so far.
+    #[must_use]
+    pub const fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Keeps a task going. `begin` makes it anew, to go on from what is committed.
