@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::layout;
 use crate::log::Log;
 use crate::platform::Platform;
-use crate::store::{self, Bases, Follower, SignalStore, Taken, Turn};
+use crate::store::{self, Bases, Budget, Follower, SignalStore, Taken, Turn};
 use crate::tail;
 
 /// Memory of a tail before it spills.
@@ -39,6 +39,26 @@ pub enum Trim {
     Retention,
 }
 
+/// Where and how this machine keeps what it follows.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// Files of this process, by revision.
+    pub scratch: &'a Path,
+    pub trim: Trim,
+    /// Memory of a tail before it spills.
+    pub tail: usize,
+    /// What bases may take; `None` = as much as there is.
+    pub budget: Option<Arc<Budget>>,
+}
+
+impl<'a> Place<'a> {
+    /// Of the one process that follows the revision.
+    #[must_use]
+    pub const fn alone(scratch: &'a Path) -> Self {
+        Self { scratch, trim: Trim::Here, tail: TAIL_BYTES, budget: None }
+    }
+}
+
 /// A signal revision that features of this process read.
 #[derive(Debug)]
 pub struct Followed {
@@ -48,22 +68,19 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Loads what is kept of the revision and starts to follow it, as tasks of `tasks`. `scratch`: files of this process, by revision.
+    /// Loads what is kept of the revision and starts to follow it, as tasks of `tasks`.
     ///
     /// # Errors
     /// `Corrupt` when what is kept is damaged; `Full` when there is no room; when the lake does not answer.
-    pub async fn start(
-        platform: &Platform,
-        (uid, plan): (&str, &Arc<SignalPlan>),
-        (scratch, trim): (&Path, Trim),
-        tasks: &mut Tasks,
-    ) -> Result<Self> {
+    pub async fn start(platform: &Platform, (uid, plan): (&str, &Arc<SignalPlan>), place: Place<'_>, tasks: &mut Tasks) -> Result<Self> {
+        let Place { scratch, trim, tail: tail_bytes, budget } = place;
         let history = History::new(platform.lake().clone(), uid, Arc::clone(plan));
         let spill_to = scratch.join("spill").join(uid);
         tail::clear(&spill_to)?;
-        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(spill_to) };
+        let settings = tail::Settings { memory: tail_bytes, spill_to: Some(spill_to) };
         let store = Arc::new(restored(&history, &settings).await?);
-        let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(uid))));
+        let residence = Residence::Folder(scratch.join("base").join(uid));
+        let bases = Arc::new(Bases::new(Arc::clone(&store), residence).within(budget));
         bases.begin().await?;
         let metrics = platform.metrics().signal(&plan.name);
         let told = (Arc::clone(platform.clock()), metrics);
@@ -114,7 +131,11 @@ async fn restored(history: &History, settings: &tail::Settings) -> Result<Signal
 }
 
 /// Tidies the tail, and now and then keeps it in the lake.
-async fn upkeep(store: Arc<SignalStore>, (log, clock, trim): (Arc<dyn Log>, Arc<dyn Clock>, Trim), shutdown: CancellationToken) -> Result<()> {
+async fn upkeep(
+    store: Arc<SignalStore>,
+    (log, clock, trim): (Arc<dyn Log>, Arc<dyn Clock>, Trim),
+    shutdown: CancellationToken,
+) -> Result<()> {
     let (mut since_snapshot, mut turn) = (Duration::ZERO, Turn::new(SNAPSHOT, clock));
     let look = if trim == Trim::Here { SNAPSHOT } else { LOOK };
     loop {

@@ -5,6 +5,7 @@
 //! ```
 
 mod bases;
+mod budget;
 mod deep;
 mod follow;
 mod progress;
@@ -14,6 +15,7 @@ mod snapshot;
 mod turn;
 
 pub use bases::Bases;
+pub use budget::Budget;
 pub use follow::Follower;
 pub use progress::Progress;
 pub use served::{Answer, ServedFeature, SignalState};

@@ -83,8 +83,9 @@ impl Files {
                 for authority in certificates(AUTHORITIES, bundle)? {
                     roots.add(authority).map_err(|e| unusable(AUTHORITIES, &e))?;
                 }
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| unusable(AUTHORITIES, &e))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .build()
+                    .map_err(|e| unusable(AUTHORITIES, &e))?;
                 builder.with_client_cert_verifier(verifier)
             }
         };
