@@ -33,6 +33,7 @@ pub mod platform;
 pub mod prepare;
 pub mod raw;
 pub mod read;
+pub mod registry;
 pub mod rows;
 pub mod run;
 pub mod serve;

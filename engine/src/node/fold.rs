@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
 use crate::layout;
 use crate::platform::Platform;
+use crate::prepare::{self, Revision};
 
 /// Tasks at a time on one machine.
 const PARALLELISM: usize = 2;
@@ -42,7 +43,7 @@ pub struct Abandoned {
 pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
     let _one_at_a_time = signal.folding.lock().await;
     let plan = &signal.plan;
-    let raw = raw_log(platform, plan).await?;
+    let raw = raw_log(platform, (plan, &signal.revision)).await?;
     let backfill = Backfill {
         history: signal.store.history().clone(),
         raw,
@@ -156,7 +157,7 @@ fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lak
 }
 
 /// The raw events of a signal at rest: of an archived topic, after everything that is in the topic now has been archived.
-pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
+pub async fn raw_log(platform: &Platform, (plan, revision): (&Arc<SignalPlan>, &Revision)) -> Result<Arc<dyn RawLog>> {
     match &plan.source.batch {
         BatchPlan::Archive => {
             let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
@@ -164,7 +165,8 @@ pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Arc<
             let id = log.id(topic).await?;
             let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
             archive.archive_now().await?;
-            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+            let decoder = prepare::decoder(platform, plan, revision).await?;
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan), decoder)))
         }
         BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
     }

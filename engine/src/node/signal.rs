@@ -86,7 +86,7 @@ impl RunningSignal {
             Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), (Arc::clone(platform.clock()), metrics.clone())));
         let lookups = reloading(platform, &plan).await?;
         let columns = platform.metrics().columns(&plan.name, store.history().schema());
-        let make = streams(platform, (&plan, &revision), lookups.clone(), columns.clone())?;
+        let make = streams(platform, (&plan, &revision), lookups.clone(), columns.clone()).await?;
         let stream = Arc::new(Mutex::new(make()));
         let log = platform.log(&plan.source.stream.connection)?;
 
@@ -206,7 +206,7 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 }
 
 /// Makes streams of this revision: one runs at a time, and each goes on from what the one before has committed.
-fn streams(
+async fn streams(
     platform: &Platform,
     (plan, revision): (&Arc<SignalPlan>, &Revision),
     lookups: Vec<Arc<ReloadingLookup>>,
@@ -214,7 +214,7 @@ fn streams(
 ) -> Result<impl Fn() -> Stream + Send + use<>> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform: Arc<dyn Transform> = Arc::new(Metered {
-        inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
+        inner: DecodeAndRun::new(prepare::decoder(platform, plan, revision).await?, Pipeline::new(Arc::clone(plan), lookups)?),
         metrics: platform.metrics().signal(&plan.name),
         columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
