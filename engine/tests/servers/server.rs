@@ -23,6 +23,12 @@ impl Server {
         KAFKA.get_or_init(|| Self::shared("kafka"))
     }
 
+    /// The one schema registry that these tests share.
+    pub fn registry() -> &'static Self {
+        static REGISTRY: OnceLock<Server> = OnceLock::new();
+        REGISTRY.get_or_init(|| Self::shared("registry"))
+    }
+
     /// The one S3 server that these tests share.
     pub fn s3() -> &'static Self {
         static S3: OnceLock<Server> = OnceLock::new();
