@@ -44,7 +44,8 @@ fn plan() -> SignalPlan {
 /// Two that are whole, of the reader's schema and of another writer's.
 fn payloads() -> Vec<Vec<u8>> {
     let reader = [&[0, 0, 0, 0, 1, 2, 14, 2, 16, 0, 4, 4, 2, 2, b'x', 0, 0, 4, 4, 210][..], &[0; 8], &[16], &[0; 32], &[0]].concat();
-    let writer = [&[0, 0, 0, 0, 2, 2, 2, b'k', 2, 0, 0, 2, 0, 14, 3, 4, 2, 4, 0, 0, 1, 2, 3, 4, 0, 4, 2, b'y', 0, 2, 1][..]].concat();
+    let start = [0, 0, 0, 0, 2, 2, 2, b'k', 2, 0, 0, 2, 0, 14];
+    let writer = [&start[..], &[16], &[2; 8], &[0], &[0], &[1, 2, 3], &[2, 2, 2, b'y', 0], &[4, 4, 210]].concat();
     vec![reader, writer]
 }
 
