@@ -3,6 +3,7 @@
 mod identity;
 mod revision;
 mod schema;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use tress_configs::plan::BatchPlan;
 use tress_configs::{Plan, SignalPlan};
 
+pub use identity::check as check_identity;
 pub use revision::{Position as StartPosition, Revision, VERSION};
-pub use schema::decoder;
+pub use schema::{decoder, decoder_of};
+pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 
 use crate::archive::RawTable;
 use crate::error::{Context, Error, ErrorKind, Result};

@@ -31,6 +31,19 @@ pub async fn decoder(platform: &Platform, plan: &SignalPlan, revision: &Revision
     Ok(Arc::new(decoder))
 }
 
+/// The same, of a revision whose record may have to be read.
+///
+/// # Errors
+/// As [`decoder`]; `NotFound` when the format needs a schema and the revision was not prepared.
+pub async fn decoder_of(platform: &Platform, plan: &SignalPlan, uid: &str) -> Result<Arc<Decoder>> {
+    if plan.source.stream.format == FormatPlan::Json {
+        return Decoder::new(plan).map(Arc::new);
+    }
+    let revision = super::read(platform, uid).await?;
+    let revision = revision.ok_or_else(|| Error::not_found(format!("signal revision {uid}: it was not prepared; prepare it first")))?;
+    decoder(platform, plan, &revision).await
+}
+
 /// Looks the plan's schema up, checks the declared fields against it, and keeps it. `None` = its format needs none.
 ///
 /// # Errors
