@@ -101,6 +101,10 @@ impl Schemas {
     /// # Errors
     /// `Unavailable` when neither lake nor registry tell now; `Corrupt` when the copy in the lake is damaged.
     pub async fn by_id(&self, id: u32) -> Result<Found> {
+        // Registries count in 31 bits: beyond them there is nothing, and nobody needs to be asked, who might not know what to say.
+        if i32::try_from(id).is_err() {
+            return Ok(Found::None);
+        }
         self.memory.get(id, || self.look(id)).await
     }
 

@@ -109,6 +109,7 @@ async fn only_a_registry_can_say_that_there_is_no_schema() {
     let (_, url) = Server::start(&pages, None).await;
     let schemas = Schemas::of(contract(&url), lake());
     assert_eq!(schemas.by_id(1).await.unwrap(), Found::None);
+    assert_eq!(Schemas::kept("gone", lake()).by_id(1 << 31).await.unwrap(), Found::None, "an id that no registry can have");
     for (id, told) in [
         (2, "no schema registry"),
         (3, "no schema registry"),

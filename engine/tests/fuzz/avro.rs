@@ -105,6 +105,8 @@ pub fn schemas() -> Target {
     let path = folder.path().join(layout::schema("fuzz", 1).as_ref());
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     Box::new(move |random, keep| {
+        // Stays as long as the target does.
+        let _: &tempfile::TempDir = &folder;
         let schema = mutate(random, &seeds);
         keep(&schema);
         let Ok(schema) = String::from_utf8(schema) else { return };
