@@ -72,6 +72,21 @@ impl Server {
         self.run(&["kill"], &[]);
     }
 
+    /// Lets it answer nobody until it goes on: it forgets nothing.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("it runs");
+        let done = Command::new("kill").args([&format!("-{signal}"), pid.trim()]).status().expect("kill can be run");
+        assert!(done.success(), "the server cannot be told to {signal}");
+    }
+
     /// What the server said about itself when it was started.
     pub fn tell(&self, name: &str) -> &str {
         self.address.get(name).unwrap_or_else(|| panic!("{} does not tell its {name}", self.script.display()))
