@@ -31,6 +31,7 @@ impl Resolution<'_> {
             steps.push(self.below(w, r, wanted));
         }
         match steps.len() {
+            0 => Step::Skip(w),
             1 => steps.pop().unwrap_or(Step::Skip(w)),
             _ => Step::Each(steps),
         }

@@ -289,12 +289,12 @@ fn what_is_wrong_with_the_readers_schema_is_told_at_once_and_by_name() {
     assert_eq!(
         refusal(&schema, fields),
         "field userid: there is no field userid; did you mean user_id? give the field this path; \
-         field tags: it is map, which is never a list of string; \
+         field tags: it is map, which is never a list<string>; \
          field at: it is long (local-timestamp-millis), which is never a timestamp; \
          field surface: there is no field surfaces in c; did you mean surface? give the field this path; \
          field deep: user_id is string, which has no fields; \
          field c: it is null or record acme.C, which is never a string; \
-         field three: it is fixed acme.P of 4 bytes, which is never a vector of 3 float16; \
+         field three: it is fixed acme.P of 4 bytes, which is never a vector<float16, 3>; \
          field zebra: there is no field zebra; remove the field, or name a version of the subject that has it"
     );
     assert_eq!(refusal(&json!(["null", "int"]), Vec::new()), "it is null or int, and not a record");
