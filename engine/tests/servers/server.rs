@@ -83,7 +83,7 @@ impl Server {
 
     fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(self.folder.join("pid")).expect("it runs");
-        let done = Command::new("kill").args([&format!("-{signal}"), pid.trim()]).status().expect("kill can be run");
+        let done = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status().expect("kill can be run");
         assert!(done.success(), "the server cannot be told to {signal}");
     }
 
