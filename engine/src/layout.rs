@@ -20,6 +20,12 @@ pub fn revisions() -> Path {
     Path::from("_tress/revisions")
 }
 
+/// The copy of a registry's schema.
+#[must_use]
+pub fn schema(registry: &str, id: u32) -> Path {
+    Path::from(format!("_tress/schemas/{registry}/{id}.json"))
+}
+
 /// Everything of one signal revision.
 #[must_use]
 pub fn signal(uid: &str) -> Path {

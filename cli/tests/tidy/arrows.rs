@@ -21,6 +21,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("axum::", &["engine/src/serve/"]),
     ("deltalake::", &["engine/src/archive/", "engine/src/history/", "engine/src/lake.rs"]),
     ("rdkafka::", &["engine/src/log/kafka"]),
+    ("reqwest::", &["engine/src/registry/http.rs"]),
     ("tonic::", &["engine/src/serve/"]),
 ];
 

@@ -1,6 +1,6 @@
 //! What the shape of a platform file cannot say.
 
-use super::{Connection, Kafka, ObjectStore, PlatformFile};
+use super::{Connection, Kafka, ObjectStore, PlatformFile, Registry, RegistryAuth, RegistryTls};
 use crate::issue::{Issue, IssueCode};
 use crate::nearest::suggest;
 use crate::path;
@@ -58,7 +58,7 @@ fn one(name: &str, connection: &Connection, issues: &mut Vec<Issue>) {
 }
 
 fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
-    let Kafka { bootstrap, auth, tls, topics: _ } = kafka;
+    let Kafka { bootstrap, auth, tls, topics: _, registry } = kafka;
     for (index, broker) in bootstrap.iter().enumerate() {
         let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none_or(|p| p == 0) || broker.chars().any(|c| c.is_whitespace() || matches!(c, ',' | '/')) {
@@ -71,6 +71,29 @@ fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
     let client = tls.as_ref().and_then(|t| t.client_secret.as_deref()).map(|s| ("tls.clientSecret", s));
     for (field, secret) in [auth, ca, client].into_iter().flatten() {
         secret_name(&format!("{at}.{field}"), secret, issues);
+    }
+    if let Some(registry) = registry {
+        of_registry(&path::member(at, "registry"), registry, issues);
+    }
+}
+
+fn of_registry(at: &str, registry: &Registry, issues: &mut Vec<Issue>) {
+    let Registry { url, auth, tls } = registry;
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+    if host.is_none_or(str::is_empty) || url.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '?' | '#')) {
+        let help = "write https://host:port, and its path if it has one; a password goes into a secret that auth.secret names";
+        issues.push(Issue::error(path::member(at, "url"), IssueCode::InvalidName, "this is no address of a schema registry", help));
+    }
+    if tls.is_some() && url.starts_with("http://") {
+        let help = "begin the address with https, or remove tls";
+        issues.push(Issue::error(path::member(at, "tls"), IssueCode::Conflict, "the address is one without encryption", help));
+    }
+    if let Some(RegistryAuth { secret }) = auth {
+        secret_name(&format!("{at}.auth.secret"), secret, issues);
+    }
+    if let Some(RegistryTls { ca_secret }) = tls {
+        secret_name(&format!("{at}.tls.caSecret"), ca_secret, issues);
     }
 }
 

@@ -78,6 +78,40 @@ pub struct Kafka {
     pub tls: Option<KafkaTls>,
     #[serde(default)]
     pub topics: Topics,
+    /// Where the schemas of its records are. Omitted = nowhere; Avro needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
+}
+
+/// A schema registry that speaks the contract of Confluent's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registry {
+    /// `https://host:port`, and the path that its own paths follow.
+    #[schemars(length(min = 1, max = 1000))]
+    pub url: String,
+    /// Who we are. Omitted = nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegistryAuth>,
+    /// Whom to believe that it is the registry. Omitted = the system's authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RegistryTls>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryAuth {
+    /// A secret with `username` and `password`.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryTls {
+    /// A secret with `ca.crt`.
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_secret: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

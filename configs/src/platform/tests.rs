@@ -9,6 +9,7 @@ connections:
       auth: {saslSecret: kafka-auth, mechanism: PLAIN}
       tls: {caSecret: kafka-ca}
       topics: {create: Never}
+      registry: {url: "https://registry:8081/ccompat", auth: {secret: registry}, tls: {caSecret: registry-ca}}
     namespaces: [movies]
   lake:
     objectStore: {url: "s3://acme/ml", endpoint: "http://s3:7070", credentialsSecret: lake}
@@ -31,6 +32,9 @@ fn a_platform_file_is_read_whole() {
     assert_eq!(main.bootstrap, ["kafka-0:9092", "kafka-1:9092"]);
     assert_eq!(main.auth.as_ref().unwrap().mechanism, SaslMechanism::Plain);
     assert_eq!(main.topics.create, CreateTopics::Never);
+    let registry = main.registry.as_ref().unwrap();
+    assert_eq!((registry.url.as_str(), registry.auth.as_ref().unwrap().secret.as_str()), ("https://registry:8081/ccompat", "registry"));
+    assert_eq!(registry.tls.as_ref().unwrap().ca_secret, "registry-ca");
     assert_eq!(file.secrets, SECRETS);
     assert!(file.connections["main"].admits("movies") && !file.connections["main"].admits("playback"));
     assert!(file.connections["lake"].admits("playback"));
@@ -90,6 +94,30 @@ secrets: here
             (8, "outputs.changelog".to_owned(), IssueCode::Conflict),
             (8, "outputs.lake".to_owned(), IssueCode::UnknownReference),
             (9, "secrets".to_owned(), IssueCode::InvalidName),
+        ]
+    );
+}
+
+#[test]
+fn a_registry_is_checked_and_never_holds_a_password() {
+    let text = r#"
+connections:
+  a: {kafka: {bootstrap: ["k:1"], registry: {url: "https://me:secret@registry"}}}
+  b: {kafka: {bootstrap: ["k:1"], registry: {url: "registry:8081"}}}
+  c: {kafka: {bootstrap: ["k:1"], registry: {url: "http://registry:8081", tls: {caSecret: "../ca"}, auth: {secret: "A"}}}}
+  d: {objectStore: {url: "s3://b"}}
+outputs: {lake: d, changelog: a}
+"#;
+    let mut found: Vec<_> = mistakes(text).into_iter().map(|(path, code, line, _)| (line, path, code)).collect();
+    found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    assert_eq!(
+        found,
+        [
+            (3, "connections.a.kafka.registry.url".to_owned(), IssueCode::InvalidName),
+            (4, "connections.b.kafka.registry.url".to_owned(), IssueCode::InvalidName),
+            (5, "connections.c.kafka.registry.auth.secret".to_owned(), IssueCode::InvalidName),
+            (5, "connections.c.kafka.registry.tls".to_owned(), IssueCode::Conflict),
+            (5, "connections.c.kafka.registry.tls.caSecret".to_owned(), IssueCode::InvalidName),
         ]
     );
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tress_configs::platform::{Kafka, ObjectStore};
+use tress_configs::platform::{Kafka, ObjectStore, Registry, RegistryAuth, RegistryTls};
 use url::Url;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::log::Log;
+use crate::registry::{self, Contract, Password};
 
 /// A Kafka.
 #[cfg(feature = "kafka")]
@@ -17,7 +18,7 @@ pub fn kafka(settings: &Kafka, secrets: &Path) -> Result<Arc<dyn Log>> {
 
     use crate::log::kafka::{ClientCertificate, Connection, KafkaLog, Mechanism, MissingTopics, Sasl, Tls};
 
-    let Kafka { bootstrap, auth, tls, topics: Topics { create } } = settings;
+    let Kafka { bootstrap, auth, tls, topics: Topics { create }, registry: _ } = settings;
     let sasl = auth.as_ref().map(|KafkaAuth { sasl_secret, mechanism }| Sasl {
         mechanism: match mechanism {
             SaslMechanism::Plain => Mechanism::Plain,
@@ -44,6 +45,19 @@ pub fn kafka(settings: &Kafka, secrets: &Path) -> Result<Arc<dyn Log>> {
 #[cfg(not(feature = "kafka"))]
 pub fn kafka(_: &Kafka, _: &Path) -> Result<Arc<dyn Log>> {
     Err(Error::invalid("this program was built without Kafka; build tress-engine with its feature kafka"))
+}
+
+/// A schema registry.
+pub fn registry(settings: &Registry, secrets: &Path) -> Result<Contract> {
+    let Registry { url, auth, tls } = settings;
+    Contract::open(registry::Settings {
+        url: address("registry.url", url)?,
+        password: auth.as_ref().map(|RegistryAuth { secret }| Password {
+            username: secrets.join(secret).join("username"),
+            password: secrets.join(secret).join("password"),
+        }),
+        authorities: tls.as_ref().map(|RegistryTls { ca_secret }| secrets.join(ca_secret).join("ca.crt")),
+    })
 }
 
 /// A prefix of a bucket, or a folder.

@@ -18,10 +18,11 @@ use tress_configs::platform::PlatformFile;
 pub use self::follow::{Followed, Following};
 use self::named::Named;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::registry::Schemas;
 
 /// The outside world of one process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,6 +74,41 @@ impl Platform {
         match &self.connections {
             Connections::Local { log, .. } => Ok(Arc::clone(log)),
             Connections::Named(named) => named.log(connection),
+        }
+    }
+
+    /// The schemas of the registry that belongs to a connection.
+    ///
+    /// # Errors
+    /// `NotFound` when the platform has no such connection, or a secret is not mounted; `Invalid` when the connection has no registry.
+    pub fn schemas(&self, connection: &str) -> Result<Arc<Schemas>> {
+        let found = match &self.connections {
+            Connections::Local { .. } => None,
+            Connections::Named(named) => named.schemas(connection, &self.lake)?,
+        };
+        let help = "source.stream.format avro needs one; the platform file gives it as kafka.registry: {url: …}";
+        found.ok_or_else(|| Error::invalid(format!("connection {connection}: it has no schema registry; {help}")))
+    }
+
+    /// The schemas of a registry that records were read with: what was kept of it, where no connection leads to it any more.
+    ///
+    /// # Errors
+    /// `NotFound` when a secret of the registry is not mounted.
+    pub fn schemas_of(&self, connection: &str, registry: &str) -> Result<Arc<Schemas>> {
+        match self.registry_identity(connection)? {
+            Some(now) if now == registry => self.schemas(connection),
+            _ => Ok(Arc::new(Schemas::kept(registry, self.lake.clone()))),
+        }
+    }
+
+    /// Who the registry of a connection is; `None` = it has none.
+    ///
+    /// # Errors
+    /// As [`Self::schemas`].
+    pub fn registry_identity(&self, connection: &str) -> Result<Option<String>> {
+        match &self.connections {
+            Connections::Local { .. } => Ok(None),
+            Connections::Named(named) => Ok(named.schemas(connection, &self.lake)?.map(|s| s.identity().to_owned())),
         }
     }
 

@@ -43,6 +43,11 @@ pub async fn check(platform: &Platform, plan: &SignalPlan, revision: &Revision) 
         }
     }
     let connection = &plan.source.stream.connection;
+    if let (Some(reader), Some(now)) = (&revision.reader, platform.registry_identity(connection)?)
+        && now != reader.registry
+    {
+        return Err(moved(connection, &format!("registry {}", reader.registry), &format!("registry {now}")));
+    }
     match platform.log(connection)?.id(&revision.topic).await {
         Ok(id) if id.cluster == revision.cluster => Ok(()),
         Ok(id) => Err(moved(connection, &format!("cluster {}", revision.cluster), &format!("cluster {}", id.cluster))),

@@ -2,6 +2,7 @@
 
 mod identity;
 mod revision;
+mod schema;
 mod sequence;
 
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use tress_configs::{Plan, SignalPlan};
 
 pub use identity::check as check_identity;
 pub use revision::{Position as StartPosition, Revision, VERSION};
+pub use schema::{decoder, decoder_of};
 pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 
 use crate::archive::RawTable;
-use crate::decode::Decoder;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
 use crate::log::{Log, Position};
@@ -24,6 +25,7 @@ use crate::lookup::Lookup;
 use crate::lookup::TableLookup;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
+use crate::registry::ReaderSchema;
 
 /// Partitions of a topic that is made here because nobody made it.
 const NEW_TOPIC_PARTITIONS: i32 = 4;
@@ -39,7 +41,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         put_plan(platform, &whole).await?;
         return Ok(revision);
     }
-    check(platform, plan).await?;
+    let reader = check(platform, plan).await?;
     let log = platform.log(&plan.source.stream.connection)?;
     let topic = &plan.source.stream.topic;
     let id = match log.id(topic).await {
@@ -63,6 +65,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         topic: topic.clone(),
         topic_id: id.topic,
         stores: identity::stores(platform, plan)?,
+        reader,
         start: start.into_iter().map(|p| StartPosition { partition: p.partition, offset: p.offset }).collect(),
     };
     let json = serde_json::to_string_pretty(&revision).map_err(|e| Error::internal("write revision").with_source(e))?;
@@ -130,16 +133,22 @@ pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> 
     put_plan(platform, &whole).await
 }
 
-/// Everything that the plan needs of the outside world; all that is wrong at once.
-async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
+/// Everything that the plan needs of the outside world; all that is wrong at once. Returns the schema that its records are read as.
+async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<ReaderSchema>> {
     let mut wrong = Vec::new();
     let connection = &plan.source.stream.connection;
     if !Arc::ptr_eq(&platform.log(connection)?, platform.own_log()) {
         wrong.push(format!("connection {connection}: changelogs are kept in another Kafka; a stream between two is not supported yet"));
     }
-    if let Err(e) = Decoder::new(plan) {
-        wrong.push(e.to_string());
-    }
+    let reader = match schema::fix(platform, plan).await {
+        Ok(reader) => reader,
+        // Whether it is wrong cannot be known now.
+        Err(e) if e.kind() == ErrorKind::Unavailable => return Err(e.while_doing(format!("prepare {}", plan.name))),
+        Err(e) => {
+            wrong.push(e.to_string());
+            None
+        }
+    };
     for enrichment in &plan.enrichments {
         let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         if let Err(e) = TableLookup::load(store, enrichment, None).await {
@@ -151,7 +160,7 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
     {
         wrong.push(e.to_string());
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; ")))) }
+    if wrong.is_empty() { Ok(reader) } else { Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; ")))) }
 }
 
 /// The end of the archive if there is one, else the earliest offset.

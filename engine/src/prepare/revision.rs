@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::registry::ReaderSchema;
+
 /// The format of the record.
 pub const VERSION: u32 = 1;
 
@@ -23,6 +25,9 @@ pub struct Revision {
     /// Identity of each object store that is read besides the lake, by connection: bucket and prefix. Folders have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stores: BTreeMap<String, String>,
+    /// The schema that the records are read as, where they need one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<ReaderSchema>,
     /// Where the stream begins.
     pub start: Vec<Position>,
 }

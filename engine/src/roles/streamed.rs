@@ -16,7 +16,7 @@ use crate::lookup::{Lookup, ReloadingLookup};
 use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
-use crate::prepare::Revision;
+use crate::prepare::{self, Revision};
 use crate::rows::row_schema;
 use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, Transform, World};
 
@@ -45,7 +45,7 @@ impl Streamed {
     pub async fn start(platform: &Platform, revision: &Revision, plan: &Arc<SignalPlan>, tasks: &mut Tasks) -> Result<Self> {
         let lookups = reloading(platform, plan).await?;
         let columns = platform.metrics().columns(&plan.name, &row_schema(plan));
-        let make = streams(platform, (plan, revision), lookups.clone(), columns.clone())?;
+        let make = streams(platform, (plan, revision), lookups.clone(), columns.clone()).await?;
         let stream = Arc::new(Mutex::new(make()));
         let log = platform.log(&plan.source.stream.connection)?;
         let stop = tasks.shutdown().clone();
@@ -100,7 +100,7 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 }
 
 /// Makes streams of this revision: one runs at a time, and each goes on from what the one before has committed.
-fn streams(
+async fn streams(
     platform: &Platform,
     (plan, revision): (&Arc<SignalPlan>, &Revision),
     lookups: Vec<Arc<ReloadingLookup>>,
@@ -108,7 +108,7 @@ fn streams(
 ) -> Result<impl Fn() -> Stream + Send + use<>> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform: Arc<dyn Transform> = Arc::new(Metered {
-        inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
+        inner: DecodeAndRun::new(prepare::decoder(platform, plan, revision).await?, Pipeline::new(Arc::clone(plan), lookups)?),
         metrics: platform.metrics().signal(&plan.name),
         columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),

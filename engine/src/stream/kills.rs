@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DecodeAndRun, Settings, Share, Source, Stream, World};
 use crate::changelog::{Change, Codec};
 use crate::clock::FixedClock;
+use crate::decode::Decoder;
 use crate::log::segment::durable::Sync;
 use crate::log::{LocalLog, Log, NewRecord, Position, segment};
 use crate::pipeline::Pipeline;
@@ -112,7 +113,8 @@ async fn streams_until_it_is_killed_or_at_the_end() {
     faults::arm_from_env().unwrap();
     let log = Arc::new(open(&folder));
     let plan = ratings();
-    let transform = Arc::new(DecodeAndRun::new(Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap()).unwrap());
+    let pipeline = Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap();
+    let transform = Arc::new(DecodeAndRun::new(Arc::new(Decoder::new(&plan).unwrap()), pipeline));
     let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
     let settings = Settings {
         heartbeat: Duration::from_millis(5),

@@ -8,6 +8,7 @@ use crate::ErrorKind;
 use crate::changelog::{Change, Heartbeat};
 use crate::clock::FixedClock;
 use crate::dead_letters::{self, Selection};
+use crate::decode::Decoder;
 use crate::entity::shard_of;
 use crate::faults::{self, Action, Point};
 use crate::log::{MemoryLog, NewRecord};
@@ -47,7 +48,7 @@ impl Bench {
     fn stream(&self) -> Stream {
         let pipeline = Pipeline::new(Arc::new(self.plan.clone()), Vec::new()).unwrap();
         let world = World { log: Arc::clone(&self.log) as Arc<dyn Log>, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
-        let transform = Arc::new(DecodeAndRun::new(pipeline).unwrap());
+        let transform = Arc::new(DecodeAndRun::new(Arc::new(Decoder::new(&self.plan).unwrap()), pipeline));
         Stream::with_settings(world, (UID, &self.plan), (self.source.clone(), self.settings), transform)
     }
 

@@ -87,7 +87,7 @@ pub fn event(n: usize) -> NewRecord {
     NewRecord { payload: json.into(), timestamp: Some((1_704_067_200 + n as i64) * 1000), ..NewRecord::default() }
 }
 
-fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare::Revision) -> Stream {
+async fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare::Revision) -> Stream {
     let source = Source {
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
@@ -95,7 +95,8 @@ fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare::Revis
         share: Share::ALL,
     };
     let world = World { log: platform.log("main").unwrap(), clock: Arc::clone(platform.clock()) };
-    let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), Vec::new()).unwrap()).unwrap();
+    let decoder = prepare::decoder(platform, plan, revision).await.unwrap();
+    let transform = DecodeAndRun::new(decoder, Pipeline::new(Arc::clone(plan), Vec::new()).unwrap());
     Stream::new(world, (&revision.uid, plan), source, Arc::new(transform))
 }
 
@@ -149,11 +150,11 @@ async fn a_signal_is_prepared_streamed_and_archived_over_secure_kafka_and_s3() {
     append(0..3000).await;
     let revision = prepare::signal(&platform, &plan, uid).await.unwrap();
     assert_eq!(prepare::signal(&platform, &plan, uid).await.unwrap(), revision, "to prepare again changes nothing");
-    run_until_published(stream(&platform, &plan, &revision), 3, 3000).await;
+    run_until_published(stream(&platform, &plan, &revision).await, 3, 3000).await;
     append(3000..4500).await;
     // Another process: it goes on where the group left off.
     let (again, _) = Platform::open(&folder.path().join("platform.yaml"), Arc::new(SystemClock)).unwrap();
-    let second = stream(&again, &plan, &revision);
+    let second = stream(&again, &plan, &revision).await;
     run_until_published(second.clone(), 3, 4500).await;
     assert_eq!(second.counts().raw, 1500, "what was committed is not read again");
     let expected: Vec<i64> = (0..4500).filter(|n| n % 5 != 0).collect();
