@@ -1,7 +1,7 @@
 use super::fixture::*;
 use crate::error::ErrorKind;
 use crate::layout;
-use crate::log::{Log, Position};
+use crate::log::Position;
 use crate::roles::{Followed, Trim};
 use crate::serve::proto::revision_description::State;
 use crate::serve::{Pinned, Route};
@@ -56,6 +56,7 @@ async fn revisions_are_loaded_cut_over_by_file_and_by_push_and_unloaded() {
     until("nobody reads its signal", async || pool.signal(RATING).await.filter(|s| s.users == 1)).await;
     until("the signal of the feature that is gone is let go", async || pool.signal(WATCH).await.is_none().then_some(())).await;
     assert_eq!(pool.read(SEEN, "u").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!((folders(&pool.state, "base"), folders(&pool.state, "spill")), (Vec::<String>::new(), Vec::new()), "there were no bases");
     pool.stop().await;
 }
 
