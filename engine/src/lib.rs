@@ -32,6 +32,8 @@ pub mod pipeline;
 pub mod platform;
 pub mod pool;
 pub mod prepare;
+#[cfg(feature = "process")]
+pub mod process;
 pub mod raw;
 pub mod read;
 pub mod roles;

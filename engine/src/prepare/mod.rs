@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use tress_configs::plan::BatchPlan;
 use tress_configs::{Plan, SignalPlan};
 
+pub use identity::check as check_identity;
 pub use revision::{Position as StartPosition, Revision, VERSION};
 pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 

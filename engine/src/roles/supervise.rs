@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -98,6 +99,8 @@ pub enum Now {
 pub struct Health {
     pauses: Pauses,
     troubles: Mutex<BTreeMap<Role, Trouble>>,
+    /// Why the first task failed for good.
+    failed: watch::Sender<Option<String>>,
 }
 
 impl Health {
@@ -113,7 +116,17 @@ impl Health {
         self.troubles.lock().values().find(|t| t.now == now).map(|t| t.reason.clone())
     }
 
+    /// Waits until one of the tasks has failed for good: why.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.subscribe();
+        // The sender is this: it does not go away meanwhile.
+        failed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+
     fn ended(&self, role: Role, error: &Error, now: Now) {
+        if now == Now::Failed {
+            self.failed.send_if_modified(|reason| reason.is_none() && reason.replace(error.to_string()).is_none());
+        }
         let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(role).or_insert(Trouble { role, times: 0, reason: String::new(), now });
         trouble.times = trouble.times.saturating_add(1);
