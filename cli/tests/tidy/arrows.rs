@@ -152,7 +152,10 @@ fn a_wire_type_outside_its_border_is_found() {
         ("engine/src/serve/mod.rs", "use tonic::Status;\n"),
         ("engine/src/read.rs", "// tonic::Status\nuse platonic::Idea;\nuse tonic::Status;\n"),
     ]);
-    assert_eq!(borders(&tree), [Finding::new("engine/src/read.rs", 3, "tonic:: belongs into engine/src/serve/, engine/src/pool/control/; convert it there")]);
+    assert_eq!(
+        borders(&tree),
+        [Finding::new("engine/src/read.rs", 3, "tonic:: belongs into engine/src/serve/, engine/src/pool/control/; convert it there")]
+    );
 }
 
 #[test]

@@ -10,14 +10,14 @@
 //! One process of several: it never trims a changelog, and takes its turn in keeping tails in the lake.
 
 pub mod control;
+#[cfg(test)]
+mod fixture;
 mod gauges;
 mod load;
 mod lock;
 mod revisions;
 mod signals;
 mod sweep;
-#[cfg(test)]
-mod fixture;
 #[cfg(test)]
 mod tests;
 
