@@ -12,6 +12,7 @@ mod groups;
 mod kafka_log;
 mod lake;
 mod movielens;
+mod pool;
 mod roles;
 mod server;
 mod whole;

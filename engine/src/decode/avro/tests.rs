@@ -5,7 +5,6 @@ mod model;
 mod oracle;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use futures::executor::block_on;
