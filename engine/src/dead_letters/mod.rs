@@ -117,13 +117,14 @@ pub async fn list(log: &dyn Log, uid: &str, selection: &Selection) -> Result<Vec
     let mut next = selection.offsets.start.max(ends.start);
     let mut letters = Vec::new();
     while next < end && letters.len() < selection.limit {
-        let records = log.read(&topic, Position { partition, offset: next }, READ_BYTES, PATIENCE).await?;
-        let Some(last) = records.last() else { break };
-        let after = last.offset + 1;
-        for record in records.into_iter().filter(|r| r.offset < end).take(selection.limit - letters.len()) {
+        let batch = log.read(&topic, Position { partition, offset: next }, READ_BYTES, PATIENCE).await?;
+        if batch.next == next {
+            break;
+        }
+        next = batch.next;
+        for record in batch.records.into_iter().filter(|r| r.offset < end).take(selection.limit - letters.len()) {
             letters.push(read(partition, record)?);
         }
-        next = after;
     }
     Ok(letters)
 }
@@ -188,7 +189,7 @@ mod tests {
         let log = log_with(&[letter(5, Some(1)), letter(6, None)]).await;
         let replayed = replay(&log, "s1", &Selection::first(10), "raw").await.unwrap();
         assert_eq!(replayed, Replayed { appended: 1, not_of_a_topic: 1 });
-        let records = log.read("raw", Position { partition: 1, offset: 0 }, 1 << 20, Duration::ZERO).await.unwrap();
+        let records = log.read("raw", Position { partition: 1, offset: 0 }, 1 << 20, Duration::ZERO).await.unwrap().records;
         assert_eq!(records.iter().map(|r| (r.timestamp, r.payload.as_ref())).collect::<Vec<_>>(), [(5, &b"payload 5"[..])]);
     }
 

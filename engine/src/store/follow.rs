@@ -51,12 +51,12 @@ impl Follower {
         let uid = self.store.uid();
         while !shutdown.is_cancelled() {
             let from = Position { partition, offset: self.store.shards()[shard].position() };
-            let records = tokio::select! {
+            let read = tokio::select! {
                 () = shutdown.cancelled() => break,
-                records = self.log.read(&topic, from, READ_BYTES, WAIT) => records,
+                read = self.log.read(&topic, from, READ_BYTES, WAIT) => read,
             };
-            let records = match records {
-                Ok(records) => records,
+            let batch = match read {
+                Ok(batch) => batch,
                 Err(e) if e.kind() == ErrorKind::Unavailable => {
                     tracing::warn!(uid, shard, error = %e, "the changelog does not answer; trying again");
                     tokio::time::sleep(BACKOFF).await;
@@ -64,8 +64,11 @@ impl Follower {
                 }
                 Err(e) => return Err(e).context(|| format!("follow changelog of {uid}")),
             };
-            for record in &records {
+            for record in &batch.records {
                 self.apply(shard, &codec, record).context(|| format!("follow changelog of {uid}"))?;
+            }
+            if batch.records.is_empty() && batch.next > from.offset {
+                self.store.shards()[shard].advance(batch.next);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Settings, Shared};
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::log::{Position, Record};
+use crate::log::{Batch, Position, Record};
 
 /// The most records that are processed at once.
 const MICRO_BATCH: usize = 4096;
@@ -19,6 +19,8 @@ const MICRO_BATCH: usize = 4096;
 pub struct Fetched {
     pub partition: i32,
     pub records: Vec<Record>,
+    /// All of the partition before this offset is in these records or was before them. Offsets at an end may hold no records.
+    pub next: i64,
     /// Their part of the byte budget, until all they led to is published.
     pub permit: OwnedSemaphorePermit,
 }
@@ -89,19 +91,19 @@ async fn read(
     loop {
         let as_of = shared.clock.now_micros();
         let reading = shared.status.until_it_works(&who, &stop, || shared.log.read(&shared.source.topic, at, fetch_bytes, poll));
-        let Some(records) = stop.run_until_cancelled(reading).await else { return Ok(()) };
-        let mut records = records?;
-        let Some(last) = records.last() else {
+        let Some(batch) = stop.run_until_cancelled(reading).await else { return Ok(()) };
+        let Batch { mut records, next } = batch?;
+        if next == at.offset {
             shared.progress.at_end(at, as_of);
             continue;
-        };
-        at.offset = last.offset + 1;
-        while !records.is_empty() {
+        }
+        while at.offset < next {
             let rest = records.split_off(records.len().min(MICRO_BATCH));
+            at.offset = if rest.is_empty() { next } else { records.last().map_or(next, |last| last.offset + 1) };
             let taking = Arc::clone(&budget).acquire_many_owned(shared.settings.kib(&records));
             let Some(permit) = stop.run_until_cancelled(taking).await else { return Ok(()) };
             let permit = permit.map_err(|_| Error::internal("the byte budget was closed"))?;
-            if fetched.send(Fetched { partition: at.partition, records, permit }).await.is_err() {
+            if fetched.send(Fetched { partition: at.partition, records, next: at.offset, permit }).await.is_err() {
                 return Ok(());
             }
             records = rest;

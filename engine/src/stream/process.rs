@@ -68,15 +68,20 @@ pub async fn run(
 
 /// Runs one batch, and returns the records that are full already.
 async fn process(shared: &Shared, fetched: Fetched, waiting: &mut Waiting, stop: &CancellationToken) -> Result<Unit> {
-    let Fetched { partition, records, permit } = fetched;
-    let processed = shared.status.until_it_works("process", stop, || shared.transform.transform(partition, &records)).await?;
-    shared.status.count(records.len(), &processed);
+    let Fetched { partition, records, next, permit } = fetched;
     if !waiting.any() {
         waiting.since = Stopwatch::start();
     }
-    if let Some(last) = records.last() {
-        waiting.covered.insert(partition, Covered { offset: last.offset + 1, timestamp: last.timestamp.saturating_mul(1000) });
+    let before = waiting.covered.get(&partition).and_then(|c| c.timestamp);
+    let timestamp = records.last().map(|last| last.timestamp.saturating_mul(1000)).or(before);
+    if records.is_empty() {
+        // Nothing to process: it only has to come after what is under way.
+        waiting.covered.insert(partition, Covered { offset: next, timestamp });
+        return Ok(Unit::default());
     }
+    let processed = shared.status.until_it_works("process", stop, || shared.transform.transform(partition, &records)).await?;
+    shared.status.count(records.len(), &processed);
+    waiting.covered.insert(partition, Covered { offset: next, timestamp });
     waiting.permits.push(permit);
     waiting.dead.extend(processed.dead.iter().map(dead_letters::record));
     Ok(Unit { rows: waiting.gather.add(processed.rows)?, ..Unit::default() })

@@ -12,8 +12,8 @@ use crate::log::Position;
 pub struct Covered {
     /// All before this offset.
     pub offset: i64,
-    /// Of the last record, in microseconds.
-    pub timestamp: i64,
+    /// Of the last record, in microseconds; `None` = there were only offsets without records.
+    pub timestamp: Option<i64>,
 }
 
 /// All partitions of this stream.
@@ -51,7 +51,7 @@ impl Progress {
         for (partition, Covered { offset, timestamp }) in covered {
             if let Some(partition) = all.get_mut(partition) {
                 partition.offset = partition.offset.max(*offset);
-                partition.timestamp = partition.timestamp.max(Some(*timestamp));
+                partition.timestamp = partition.timestamp.max(*timestamp);
             }
         }
     }

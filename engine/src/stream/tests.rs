@@ -85,10 +85,12 @@ impl Bench {
         for partition in 0..self.plan.shards as i32 {
             let mut next = 0;
             loop {
-                let records = self.log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
-                let Some(last) = records.last() else { break };
-                next = last.offset + 1;
-                changes.extend(records.iter().map(|r| (partition, Codec::new(&self.plan).decode(r).unwrap())));
+                let batch = self.log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
+                if batch.next == next {
+                    break;
+                }
+                next = batch.next;
+                changes.extend(batch.records.iter().map(|r| (partition, Codec::new(&self.plan).decode(r).unwrap())));
             }
         }
         changes
@@ -221,6 +223,31 @@ async fn a_partition_that_is_added_later_is_read_from_its_beginning() {
     stop.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(bench.rows().await, BTreeMap::from([((0, 0), 1), ((1, 0), 1), ((1, 1), 1)]));
+}
+
+#[tokio::test]
+async fn offsets_that_hold_no_records_count_as_published_after_what_is_before_them() {
+    let bench = Bench::new(2).await;
+    bench.append(0, (0..100).map(rating)).await;
+    bench.log.leave_out(TOPIC, 0, 2).unwrap();
+    bench.log.leave_out(TOPIC, 1, 3).unwrap();
+    let stream = bench.stream();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    bench.until_published(&stream).await;
+    let at_end = |published: &Vec<Published>| published.iter().all(|p| p.at_end_as_of == Some(3_000_000));
+    tokio::time::timeout(PATIENCE, stream.published().wait_for(at_end)).await.expect("it sees the end of both").unwrap();
+    bench.append(0, [rating(1)]).await;
+    bench.log.leave_out(TOPIC, 0, 1).unwrap();
+    bench.until_published(&stream).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(bench.committed().await, BTreeMap::from([(0, 104), (1, 3)]));
+    let expected: BTreeMap<_, _> = (0..100).chain([102]).map(|o| ((0, o), 1)).collect();
+    assert_eq!(bench.rows().await, expected);
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod groups;
 mod kafka_log;
 mod lake;
 mod server;
+mod transactions;
 mod whole;

@@ -121,8 +121,10 @@ async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
         let mut next = ends.start;
         while next < ends.end {
             let at = Position { partition, offset: next };
-            for record in log.read(&topic, at, 1 << 20, Duration::from_secs(10)).await.unwrap() {
-                next = record.offset + 1;
+            let batch = log.read(&topic, at, 1 << 20, Duration::from_secs(10)).await.unwrap();
+            assert!(batch.next > next, "what is before the end comes in time");
+            next = batch.next;
+            for record in batch.records {
                 if let Change::Rows(rows) = codec.decode(&record).unwrap() {
                     items.extend(rows.column_by_name("item_id").unwrap().as_primitive::<Int64Type>().values());
                 }

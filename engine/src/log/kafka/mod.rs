@@ -32,7 +32,7 @@ use self::member::Seat;
 use self::produce::Producer;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records};
-use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
+use super::{Batch, Ends, Log, Membership, NewRecord, Position, TopicId};
 use crate::error::Result;
 
 /// How long one request may take before the broker counts as not answering.
@@ -104,7 +104,7 @@ impl Log for KafkaLog {
         appended
     }
 
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Vec<Record>> {
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
         self.cursors.read(topic, from, max_bytes, wait).await
     }
 
