@@ -18,6 +18,7 @@ pub mod definition;
 pub mod duration;
 pub mod expression;
 pub mod issue;
+pub mod job;
 pub mod lint;
 pub mod name;
 pub mod nearest;

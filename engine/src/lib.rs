@@ -31,8 +31,11 @@ pub mod node;
 pub mod pipeline;
 pub mod platform;
 pub mod prepare;
+#[cfg(feature = "process")]
+pub mod process;
 pub mod raw;
 pub mod read;
+pub mod roles;
 pub mod rows;
 pub mod run;
 pub mod serve;

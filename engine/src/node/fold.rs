@@ -1,22 +1,17 @@
 //! A backfill in a running node: archive what is there, fold it, make base, tell the followers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tress_configs::FeaturePlan;
 use tress_configs::name::QualifiedName;
-use tress_configs::plan::BatchPlan;
-use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::signal::RunningSignal;
 use super::{Fold, Folded, Progress};
-use crate::archive::Archive;
-use crate::backfill::{self, ArchivedTopic, Backfill, Buckets, ExternalFiles, Mode, Outcome, RawLog, Tables, TaskManifest, WorkPlan};
-use crate::base::{self, Demand, Demands, Manifest};
-use crate::changelog::{BASE_PARTITION, Base};
+use crate::backfill::{self, Buckets, Mode, Outcome, TaskManifest, WorkPlan};
+use crate::base::{Demand, Demands, Manifest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lake::Lake;
-use crate::layout;
 use crate::platform::Platform;
+use crate::roles::fold::{self, Fresh};
 
 /// Tasks at a time on one machine.
 const PARALLELISM: usize = 2;
@@ -42,15 +37,8 @@ pub struct Abandoned {
 pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progress: &(dyn Fn(Progress) + Sync)) -> Result<Folded> {
     let _one_at_a_time = signal.folding.lock().await;
     let plan = &signal.plan;
-    let raw = raw_log(platform, plan).await?;
-    let backfill = Backfill {
-        history: signal.store.history().clone(),
-        raw,
-        tables: Tables { plan: Arc::clone(plan), lakes: tables(platform, plan)? },
-        clock: Arc::clone(platform.clock()),
-        parallelism: PARALLELISM,
-        shutdown: signal.shutdown.child_token(),
-    };
+    let history = signal.store.history().clone();
+    let backfill = fold::backfill(platform, history, (Fresh::Archive, PARALLELISM), signal.shutdown.child_token()).await?;
     let mode = match fold {
         Fold::New => Mode::Incremental,
         Fold::Restate(buckets) if buckets.is_empty() => Mode::Restate(Buckets::All),
@@ -125,7 +113,7 @@ pub async fn abandon(platform: &Platform, signal: &RunningSignal) -> Result<Aban
 /// Brings base up to history and demands, announces it, and shows it to this node's readers.
 ///
 /// # Errors
-/// As [`base::update`].
+/// As [`fold::make_base`].
 pub async fn extend_base(platform: &Platform, signal: &RunningSignal, list: Vec<Demand>) -> Result<()> {
     let _one_at_a_time = signal.folding.lock().await;
     let history = signal.store.history();
@@ -135,11 +123,7 @@ pub async fn extend_base(platform: &Platform, signal: &RunningSignal, list: Vec<
         Some(before) => Demands { epoch: before.demands.epoch + 1, list },
         None => Demands { epoch: 1, list },
     };
-    let Some(manifest) = base::update(history, &demands).await? else { return Ok(()) };
-    if before.is_none_or(|before| before.number < manifest.number) {
-        let record = Base::new(manifest.number).record();
-        platform.own_log().append(&layout::changelog(&signal.uid), BASE_PARTITION, vec![record]).await?;
-    }
+    fold::make_base(platform, history, &demands).await?;
     signal.bases.refresh().await
 }
 
@@ -149,23 +133,4 @@ pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Ar
     demands.sort_by(|a, b| a.feature.cmp(&b.feature));
     demands.dedup();
     demands
-}
-
-fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
-    plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
-}
-
-/// The raw events of a signal at rest: of an archived topic, after everything that is in the topic now has been archived.
-pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
-    match &plan.source.batch {
-        BatchPlan::Archive => {
-            let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
-            let log = platform.log(connection)?;
-            let id = log.id(topic).await?;
-            let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
-            archive.archive_now().await?;
-            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
-        }
-        BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
-    }
 }

@@ -7,11 +7,10 @@
 
 mod clean;
 mod fold;
-mod metered;
+mod gauges;
 mod reconcile;
 mod signal;
 mod state;
-mod supervise;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,9 +26,9 @@ use tress_configs::name::QualifiedName;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use crate::roles::{Now, Role, Trouble};
 pub use fold::Abandoned;
 pub use signal::RunningSignal;
-pub use supervise::{Now, Role, Trouble};
 
 use self::reconcile::Running;
 use self::state::State;
@@ -40,6 +39,7 @@ use crate::lake::Lake;
 use crate::log::{LocalLog, Log, NewRecord};
 use crate::platform::Platform;
 use crate::read::Query;
+use crate::roles::{self, fold::Fresh};
 use crate::serve::{self, About, Admission, Budgets, Reader, Registry, Routes, Server};
 use crate::store::{Answer, ServedFeature};
 
@@ -305,7 +305,7 @@ impl Node {
     /// # Errors
     /// When the log or the lake does not answer.
     pub async fn raw_log(&self, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
-        fold::raw_log(&self.inner.platform, plan).await
+        roles::fold::raw_log(&self.inner.platform, plan, Fresh::Archive).await
     }
 
     /// Reads one entity of a feature as it is live.

@@ -2,6 +2,7 @@
 
 mod identity;
 mod revision;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use tress_configs::plan::BatchPlan;
 use tress_configs::{Plan, SignalPlan};
 
+pub use identity::check as check_identity;
 pub use revision::{Position as StartPosition, Revision, VERSION};
+pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 
 use crate::archive::RawTable;
 use crate::decode::Decoder;

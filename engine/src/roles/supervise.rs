@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,8 @@ pub enum Role {
     Tables,
     /// Sets gauges.
     Gauges,
+    /// Raw topic to raw table.
+    Archive,
     /// Deletes what nothing refers to.
     Vacuum,
 }
@@ -62,6 +65,7 @@ impl fmt::Display for Role {
             Self::Bases => f.write_str("the loader of bases"),
             Self::Upkeep => f.write_str("the upkeep of the tail"),
             Self::Tables => f.write_str("the loader of tables"),
+            Self::Archive => f.write_str("the archive"),
             Self::Gauges => f.write_str("the gauges"),
             Self::Vacuum => f.write_str("the vacuum"),
         }
@@ -95,20 +99,34 @@ pub enum Now {
 pub struct Health {
     pauses: Pauses,
     troubles: Mutex<BTreeMap<Role, Trouble>>,
+    /// Why the first task failed for good.
+    failed: watch::Sender<Option<String>>,
 }
 
 impl Health {
     /// By role.
+    #[must_use]
     pub fn troubles(&self) -> Vec<Trouble> {
         self.troubles.lock().values().cloned().collect()
     }
 
     /// Why one of the tasks is as it is `now`; the first, by role.
+    #[must_use]
     pub fn reason(&self, now: Now) -> Option<String> {
         self.troubles.lock().values().find(|t| t.now == now).map(|t| t.reason.clone())
     }
 
+    /// Waits until one of the tasks has failed for good: why.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.subscribe();
+        // The sender is this: it does not go away meanwhile.
+        failed.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+
     fn ended(&self, role: Role, error: &Error, now: Now) {
+        if now == Now::Failed {
+            self.failed.send_if_modified(|reason| reason.is_none() && reason.replace(error.to_string()).is_none());
+        }
         let mut troubles = self.troubles.lock();
         let trouble = troubles.entry(role).or_insert(Trouble { role, times: 0, reason: String::new(), now });
         trouble.times = trouble.times.saturating_add(1);
@@ -133,8 +151,20 @@ pub struct Tasks {
 
 impl Tasks {
     #[must_use]
-    pub fn new(health: Arc<Health>, shutdown: CancellationToken) -> Self {
-        Self { running: JoinSet::new(), health, shutdown }
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { running: JoinSet::new(), health: Arc::default(), shutdown }
+    }
+
+    /// Cancelled when they are to end.
+    #[must_use]
+    pub const fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// What became of them so far.
+    #[must_use]
+    pub const fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Keeps a task going. `begin` makes it anew, to go on from what is committed.

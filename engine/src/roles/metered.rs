@@ -1,22 +1,13 @@
-//! What a signal does, counted: a wrapper around its transform, and gauges that are read now and then.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! A wrapper around a stream's transform that counts what goes through.
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
-use super::signal::RunningSignal;
-use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::Record;
 use crate::metrics::{ColumnMetrics, SignalMetrics};
 use crate::pipeline::Processed;
 use crate::rows::Rows;
 use crate::stream::{DecodeAndRun, Transform};
-
-/// How often gauges are set.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Counts what goes through.
 #[derive(Debug)]
@@ -52,25 +43,4 @@ impl Transform for Metered {
         }
         Ok(processed)
     }
-}
-
-/// Sets the gauges of a signal until `shutdown`.
-pub async fn watch(signal: Arc<RunningSignal>, (clock, metrics): (Arc<dyn Clock>, SignalMetrics), shutdown: CancellationToken) {
-    metrics.digest(&signal.revision.digest);
-    while shutdown.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        signal.columns.tell(clock.now_micros());
-        let (rows, bytes) = signal.store.tail_size();
-        metrics.tail_rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
-        metrics.tail_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        if let Ok(ends) = signal.ends().await {
-            for (partition, end) in ends {
-                metrics.lag(partition, end.saturating_sub(signal.store.progress().applied_offset(partition)).max(0));
-            }
-        }
-        if let Some(made) = signal.store.base().and_then(|base| base.made_at) {
-            let age = clock.now_micros().saturating_sub(made).max(0);
-            metrics.generation_age(Duration::from_micros(age.unsigned_abs()));
-        }
-    }
-    metrics.forget_digest(&signal.revision.digest);
 }

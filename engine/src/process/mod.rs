@@ -1,0 +1,133 @@
+//! One role as a process: arguments in, a report and an exit code out.
+//!
+//! ```text
+//! arguments ─▶ telemetry ─▶ platform file ─▶ prepare | stream | archive | backfill | serve | drop ─▶ report ─▶ exit code
+//!                                                      ╰─ monitor: metrics and health, for the roles that stay
+//! ```
+//! Exit codes: 0 = done, or stopped as asked; 1 = start it again later; 2 = starting it again changes nothing.
+
+mod archive;
+mod arguments;
+mod backfill;
+mod drop;
+mod monitor;
+mod prepare;
+mod revision;
+mod stream;
+mod telemetry;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tress_configs::job::{Facts, Outcome, Report, Role};
+
+pub use self::arguments::Arguments;
+use self::arguments::{Backfill, Command};
+use crate::clock::SystemClock;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::platform::Platform;
+
+/// How often the platform file is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What came of a role that did not fail.
+#[derive(Debug)]
+struct Ended {
+    outcome: Outcome,
+    facts: Option<Facts>,
+}
+
+impl Ended {
+    const fn with(facts: Facts) -> Self {
+        Self { outcome: Outcome::Succeeded, facts: Some(facts) }
+    }
+
+    const fn as_asked() -> Self {
+        Self { outcome: Outcome::Stopped, facts: None }
+    }
+}
+
+/// What every role is given.
+#[derive(Debug, Clone)]
+struct World {
+    platform: Platform,
+    /// Cancelled when the process is told to stop.
+    shutdown: CancellationToken,
+}
+
+/// Runs one role to its end, and reports.
+pub fn run(arguments: Arguments) -> ExitCode {
+    telemetry::start();
+    let Arguments { platform, report: report_to, command } = arguments;
+    let role = command.role();
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::from)
+        .context(|| "start the runtime".to_owned())
+        .and_then(|runtime| runtime.block_on(in_the_world(&platform, command)));
+    let report = report(role, ended);
+    let json = report.to_json();
+    println!("{json}");
+    for reason in &report.reasons {
+        eprintln!("error: {reason}");
+    }
+    if let Some(path) = report_to
+        && let Err(error) = std::fs::write(&path, &json)
+    {
+        eprintln!("error: write report {}: {error}", path.display());
+        return ExitCode::from(1);
+    }
+    ExitCode::from(match report.outcome {
+        Outcome::Succeeded | Outcome::UpToDate | Outcome::Stopped => 0,
+        Outcome::FailedForNow => 1,
+        Outcome::Failed => 2,
+    })
+}
+
+fn report(role: Role, ended: Result<Ended>) -> Report {
+    match ended {
+        Ok(Ended { outcome, facts }) => Report::new(role, outcome, facts),
+        Err(error) => {
+            let outcome = match error.kind() {
+                ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal => Outcome::FailedForNow,
+                ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt => Outcome::Failed,
+            };
+            Report { reasons: vec![error.to_string()], ..Report::new(role, outcome, None) }
+        }
+    }
+}
+
+async fn in_the_world(platform_file: &Path, command: Command) -> Result<Ended> {
+    let (platform, following) = Platform::open(platform_file, Arc::new(SystemClock))?;
+    let shutdown = CancellationToken::new();
+    let listening = tokio::spawn(telemetry::until_told_to_stop(shutdown.clone()));
+    let following = tokio::spawn(following.run(platform.clone(), LOOK, shutdown.clone()));
+    let world = World { platform, shutdown: shutdown.clone() };
+    let ended = role(&world, command).await;
+    shutdown.cancel();
+    listening.abort();
+    // It ends by the same token, having nothing to finish.
+    following.await.map_err(|_| Error::internal("follow the platform file: its task ended"))?;
+    ended
+}
+
+async fn role(world: &World, command: Command) -> Result<Ended> {
+    match command {
+        Command::Prepare(arguments) => prepare::run(world, arguments).await,
+        Command::Stream(arguments) => stream::run(world, arguments).await,
+        Command::Archive(arguments) => archive::run(world, arguments).await,
+        Command::Backfill { step } => match step {
+            Backfill::Plan(arguments) => backfill::plan(world, arguments).await,
+            Backfill::Tasks(arguments) => backfill::tasks(world, arguments).await,
+            Backfill::Seal(arguments) => backfill::seal(world, arguments).await,
+            Backfill::Base(arguments) => backfill::base(world, arguments).await,
+            Backfill::Run(arguments) => backfill::whole(world, arguments).await,
+            Backfill::Abandon(arguments) => backfill::abandon(world, arguments).await,
+        },
+        Command::Drop(arguments) => drop::run(world, arguments).await,
+    }
+}

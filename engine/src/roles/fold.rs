@@ -1,0 +1,85 @@
+//! What a backfill of a signal revision needs of the outside world, and how its base is made known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tress_configs::SignalPlan;
+use tress_configs::plan::BatchPlan;
+
+use crate::archive::Archive;
+use crate::backfill::{ArchivedTopic, Backfill, ExternalFiles, RawLog, Tables};
+use crate::base::{self, Demands, Manifest};
+use crate::changelog::{BASE_PARTITION, Base};
+use crate::error::Result;
+use crate::history::History;
+use crate::lake::Lake;
+use crate::layout;
+use crate::platform::Platform;
+
+/// What is in the topic and not in the archive yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// Archived first: history is to have what is there now.
+    Archive,
+    /// Left to whoever archives: history is to have what the archive has.
+    Leave,
+}
+
+/// A backfill of `history`'s signal, `parallelism` tasks at a time.
+///
+/// # Errors
+/// `NotFound` when the platform has not a connection that the plan names; when the log does not answer.
+pub async fn backfill(
+    platform: &Platform,
+    history: History,
+    (fresh, parallelism): (Fresh, usize),
+    shutdown: CancellationToken,
+) -> Result<Backfill> {
+    let plan = Arc::clone(history.plan());
+    Ok(Backfill {
+        history,
+        raw: raw_log(platform, &plan, fresh).await?,
+        tables: Tables { lakes: tables(platform, &plan)?, plan },
+        clock: Arc::clone(platform.clock()),
+        parallelism,
+        shutdown,
+    })
+}
+
+/// The raw events of a signal at rest.
+///
+/// # Errors
+/// When the log or the lake does not answer.
+pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>, fresh: Fresh) -> Result<Arc<dyn RawLog>> {
+    match &plan.source.batch {
+        BatchPlan::Archive => {
+            let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
+            let log = platform.log(connection)?;
+            let id = log.id(topic).await?;
+            let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
+            if fresh == Fresh::Archive {
+                archive.archive_now().await?;
+            }
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+        }
+        BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
+    }
+}
+
+fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lake>> {
+    plan.enrichments.iter().map(|e| Ok((e.lookup.connection.clone(), platform.tables(&e.lookup.connection)?))).collect()
+}
+
+/// Brings base up to history and demands, and announces it; `None` = there is no history yet. To repeat it announces it again.
+///
+/// # Errors
+/// As [`base::update`]; when the log of changelogs does not answer.
+pub async fn make_base(platform: &Platform, history: &History, demands: &Demands) -> Result<Option<Manifest>> {
+    let manifest = base::update(history, demands).await?;
+    if let Some(manifest) = &manifest {
+        let record = Base::new(manifest.number).record();
+        platform.own_log().append(&layout::changelog(history.uid()), BASE_PARTITION, vec![record]).await?;
+    }
+    Ok(manifest)
+}

@@ -1,0 +1,134 @@
+//! A signal revision that is read here: its tail, followed from the changelog, its base, as it is announced, and their upkeep.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tress_configs::SignalPlan;
+
+use super::supervise::{Role, Tasks};
+use crate::base::Residence;
+use crate::error::Result;
+use crate::faults::{self, Point};
+use crate::history::History;
+use crate::layout;
+use crate::log::Log;
+use crate::platform::Platform;
+use crate::store::{self, Bases, Follower, SignalStore};
+use crate::tail;
+
+/// Memory of a tail before it spills.
+const TAIL_BYTES: usize = 256 << 20;
+/// How often the tail is tidied.
+const UPKEEP: Duration = Duration::from_secs(2);
+/// How often the tail is kept in the lake.
+const SNAPSHOT: Duration = Duration::from_secs(120);
+
+/// Who drops the changelog once the lake has the tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// This process, which alone reads it.
+    Here,
+    /// Retention: others may need what this process does not.
+    Retention,
+}
+
+/// A signal revision that features of this process read.
+#[derive(Debug)]
+pub struct Followed {
+    pub store: Arc<SignalStore>,
+    pub follower: Arc<Follower>,
+    pub bases: Arc<Bases>,
+}
+
+impl Followed {
+    /// Loads what is kept of the revision and starts to follow it, as tasks of `tasks`. `scratch`: files of this process, by revision.
+    ///
+    /// # Errors
+    /// `Corrupt` when what is kept is damaged; `Full` when there is no room; when the lake does not answer.
+    pub async fn start(
+        platform: &Platform,
+        (uid, plan): (&str, &Arc<SignalPlan>),
+        (scratch, trim): (&Path, Trim),
+        tasks: &mut Tasks,
+    ) -> Result<Self> {
+        let history = History::new(platform.lake().clone(), uid, Arc::clone(plan));
+        let spill_to = scratch.join("spill").join(uid);
+        tail::clear(&spill_to)?;
+        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(spill_to) };
+        let store = Arc::new(SignalStore::new(history, &settings));
+        store::restore(&store).await?;
+        let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(uid))));
+        bases.begin().await?;
+        let metrics = platform.metrics().signal(&plan.name);
+        let told = (Arc::clone(platform.clock()), metrics);
+        let follower = Arc::new(Follower::new(Arc::clone(&store), Arc::clone(platform.own_log()), told));
+
+        for shard in 0..store.shards().len() {
+            let (follower, stop) = (Arc::clone(&follower), tasks.shutdown().clone());
+            tasks.keep(Role::Follower(shard), move || {
+                let (follower, stop) = (Arc::clone(&follower), stop.clone());
+                async move { follower.follow(shard, &stop).await }
+            });
+        }
+        let (watched, announced, stop) = (Arc::clone(&bases), follower.announced.clone(), tasks.shutdown().clone());
+        tasks.keep(Role::Bases, move || {
+            let (watched, announced, stop) = (Arc::clone(&watched), announced.subscribe(), stop.clone());
+            async move {
+                watched.watch(announced, &stop).await;
+                Ok(())
+            }
+        });
+        let (kept, own, stop) = (Arc::clone(&store), Arc::clone(platform.own_log()), tasks.shutdown().clone());
+        tasks.keep(Role::Upkeep, move || upkeep(Arc::clone(&kept), (Arc::clone(&own), trim), stop.clone()));
+        Ok(Self { store, follower, bases })
+    }
+
+    /// Tidies the tail and keeps it in the lake: what otherwise happens every few minutes.
+    ///
+    /// # Errors
+    /// `Full` when there is no room, `Unavailable` when lake or log do not answer: what was kept before stays.
+    pub async fn keep(store: &SignalStore, log: &dyn Log, trim: Trim) -> Result<()> {
+        tidy(store)?;
+        keep(store, log, trim).await
+    }
+}
+
+/// Tidies the tail, and now and then keeps it in the lake.
+async fn upkeep(store: Arc<SignalStore>, (log, trim): (Arc<dyn Log>, Trim), shutdown: CancellationToken) -> Result<()> {
+    let mut since_snapshot = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(UPKEEP) => {}
+        }
+        since_snapshot += UPKEEP;
+        if let Err(error) = tidy(&store) {
+            tracing::warn!(uid = store.uid(), %error, "the tail could not be tidied; trying again");
+        }
+        if since_snapshot < SNAPSHOT {
+            continue;
+        }
+        since_snapshot = Duration::ZERO;
+        if let Err(error) = keep(&store, log.as_ref(), trim).await {
+            tracing::warn!(uid = store.uid(), %error, "the tail could not be kept; a restart replays more of the changelog");
+        }
+    }
+}
+
+fn tidy(store: &SignalStore) -> Result<()> {
+    tokio::task::block_in_place(|| store.tidy())
+}
+
+/// Keeps the tail in the lake; then this process needs nothing of the changelog before it.
+async fn keep(store: &SignalStore, log: &dyn Log, trim: Trim) -> Result<()> {
+    let positions = store::take(store).await?;
+    match trim {
+        Trim::Retention => Ok(()),
+        Trim::Here => {
+            faults::point(Point::ChangelogTrim)?;
+            log.trim(&layout::changelog(store.uid()), &positions).await
+        }
+    }
+}
