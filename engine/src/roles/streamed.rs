@@ -18,7 +18,7 @@ use crate::pipeline::Pipeline;
 use crate::platform::Platform;
 use crate::prepare::Revision;
 use crate::rows::row_schema;
-use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, Transform, World};
+use crate::stream::{Counts, DecodeAndRun, Settings, Source, Stream, StreamState, Transform, World};
 
 /// How often tables of enrichments are looked at for newer versions.
 const TABLES: Duration = Duration::from_secs(10);
@@ -117,7 +117,6 @@ fn streams(
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
         starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
-        share: Share::ALL,
     };
     let settings = Settings { heartbeat: HEARTBEAT, ..Settings::default() };
     let world = World { log: platform.log(&plan.source.stream.connection)?, clock: Arc::clone(platform.clock()) };

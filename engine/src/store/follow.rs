@@ -88,6 +88,9 @@ impl Follower {
             Change::Heartbeat(heartbeat) => {
                 // A producer whose clock runs ahead must not hide that the stream stands still.
                 let now = self.clock.now_micros();
+                if let Some(partitions) = heartbeat.partitions {
+                    self.store.progress().expect(shard, partitions);
+                }
                 for published in &heartbeat.positions {
                     self.store.progress().heard(shard, &Published { timestamp: published.timestamp.map(|t| t.min(now)), ..*published });
                 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{DecodeAndRun, Settings, Share, Source, Stream, World};
+use super::{DecodeAndRun, Settings, Source, Stream, World};
 use crate::changelog::{Change, Codec};
 use crate::clock::FixedClock;
 use crate::log::segment::durable::Sync;
@@ -114,7 +114,7 @@ async fn streams_until_it_is_killed_or_at_the_end() {
     let log = Arc::new(open(&folder));
     let plan = ratings();
     let transform = Arc::new(DecodeAndRun::new(Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap()).unwrap());
-    let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
+    let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new() };
     let settings = Settings {
         heartbeat: Duration::from_millis(5),
         quiet: Duration::from_millis(5),

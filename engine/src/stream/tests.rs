@@ -1,3 +1,5 @@
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -32,7 +34,7 @@ impl Bench {
         let clock = Arc::new(FixedClock::new(3_000_000));
         let log = Arc::new(MemoryLog::new(Arc::clone(&clock) as Arc<dyn Clock>));
         log.create(TOPIC, partitions).await.unwrap();
-        let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
+        let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new() };
         let settings = Settings {
             heartbeat: Duration::from_millis(10),
             quiet: Duration::from_millis(10),
@@ -45,8 +47,12 @@ impl Bench {
     }
 
     fn stream(&self) -> Stream {
+        self.stream_on(Arc::clone(&self.log) as Arc<dyn Log>)
+    }
+
+    fn stream_on(&self, log: Arc<dyn Log>) -> Stream {
         let pipeline = Pipeline::new(Arc::new(self.plan.clone()), Vec::new()).unwrap();
-        let world = World { log: Arc::clone(&self.log) as Arc<dyn Log>, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        let world = World { log, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
         let transform = Arc::new(DecodeAndRun::new(pipeline).unwrap());
         Stream::with_settings(world, (UID, &self.plan), (self.source.clone(), self.settings), transform)
     }
@@ -248,34 +254,6 @@ async fn offsets_that_hold_no_records_count_as_published_after_what_is_before_th
     assert_eq!(bench.committed().await, BTreeMap::from([(0, 104), (1, 3)]));
     let expected: BTreeMap<_, _> = (0..100).chain([102]).map(|o| ((0, o), 1)).collect();
     assert_eq!(bench.rows().await, expected);
-}
-
-#[tokio::test]
-async fn streams_that_share_a_topic_read_each_partition_once() {
-    let mut bench = Bench::new(5).await;
-    for partition in 0..5 {
-        bench.append(partition, (0..10).map(rating)).await;
-    }
-    let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    for index in 0..2 {
-        bench.source.share = Share { index, of: 2 };
-        let (stream, stop) = (bench.stream(), stop.clone());
-        running.spawn(async move { stream.run(stop).await });
-    }
-    let all: BTreeMap<_, _> = (0..5).map(|p| (p, 10)).collect();
-    tokio::time::timeout(PATIENCE, async {
-        while bench.committed().await != all {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
-    .expect("all is committed in time");
-    stop.cancel();
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap().unwrap();
-    }
-    assert_eq!(bench.rows().await.values().collect::<BTreeSet<_>>(), BTreeSet::from([&1]));
 }
 
 #[tokio::test]

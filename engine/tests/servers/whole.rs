@@ -15,7 +15,7 @@ use tress_engine::clock::SystemClock;
 use tress_engine::log::{Log, NewRecord, Position};
 use tress_engine::pipeline::Pipeline;
 use tress_engine::platform::Platform;
-use tress_engine::stream::{DecodeAndRun, Share, Source, Stream, World};
+use tress_engine::stream::{DecodeAndRun, Source, Stream, World};
 use tress_engine::{Error, ErrorKind, layout, prepare};
 
 use crate::broker::name;
@@ -72,7 +72,7 @@ fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
     path
 }
 
-fn plan(topic: &str) -> Arc<SignalPlan> {
+pub fn plan(topic: &str) -> Arc<SignalPlan> {
     let parsed = parse("whole.yaml", &DEFINITION.replace("TOPIC", topic), Foreign::Report);
     assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
     let objects: Vec<_> = parsed.objects.into_iter().map(|o| o.item).collect();
@@ -82,7 +82,7 @@ fn plan(topic: &str) -> Arc<SignalPlan> {
     Arc::new(plan)
 }
 
-fn event(n: usize) -> NewRecord {
+pub fn event(n: usize) -> NewRecord {
     let json = format!(r#"{{"user_id":"u{}","item_id":{n},"rating":{}.5,"ts":{}}}"#, n % 17, n % 5, 1_704_067_200 + n);
     NewRecord { payload: json.into(), timestamp: Some((1_704_067_200 + n as i64) * 1000), ..NewRecord::default() }
 }
@@ -92,7 +92,6 @@ fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare::Revis
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
         starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
-        share: Share::ALL,
     };
     let world = World { log: platform.log("main").unwrap(), clock: Arc::clone(platform.clock()) };
     let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), Vec::new()).unwrap()).unwrap();
@@ -114,7 +113,7 @@ async fn run_until_published(stream: Stream, partitions: usize, total: i64) {
 }
 
 /// The items of all rows in the changelog, as often as they are there.
-async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
+pub async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
     let (topic, codec) = (layout::changelog(uid), Codec::new(plan));
     let mut items = Vec::new();
     for (partition, ends) in (0..).zip(log.ends(&topic).await.unwrap()) {

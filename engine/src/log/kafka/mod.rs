@@ -136,6 +136,6 @@ impl Log for KafkaLog {
         let mut seats = self.seats.lock();
         seats.retain(|s| s.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));
-        Ok(Membership::new(seat.assigned(), seat))
+        Ok(Membership::new(seat.assigned(), Arc::clone(&seat), seat.left()))
     }
 }
