@@ -45,7 +45,7 @@ spec:
 "#;
 
 /// What a pod has mounted: a folder a secret, and the platform file.
-fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
+pub fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
     let (kafka, s3) = (Server::kafka(), Server::s3());
     let secret = |secret: &str, key: &str, bytes: Vec<u8>| {
         let folder = folder.join("secrets").join(secret);
