@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
 use super::membership::Alone;
-use super::{Batch, Ends, Log, Membership, NewRecord, Position, Record, TopicId};
+use super::{Batch, Ends, Log, Membership, NewRecord, NewTopic, Position, Record, TopicId};
 use crate::clock::Clock;
 use crate::error::Result;
 
@@ -96,7 +96,7 @@ impl Partition {
 
 #[async_trait]
 impl Log for MemoryLog {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    async fn make(&self, topic: &str, NewTopic { partitions, .. }: NewTopic) -> Result<()> {
         check_name("topic", topic)?;
         check_partitions(topic, partitions)?;
         let mut state = self.state.lock();

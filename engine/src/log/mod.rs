@@ -15,6 +15,8 @@ pub use membership::{Assigned, Membership};
 pub use memory::MemoryLog;
 pub use segment::LocalLog;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,24 @@ pub struct Position {
     pub offset: i64,
 }
 
+/// A topic to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTopic {
+    pub partitions: i32,
+    /// How long records are kept at least; `None` = as the log has it. A log on one machine keeps them until they are trimmed.
+    pub retention: Option<Duration>,
+    /// On how many brokers each partition is; `None` = as the log has it.
+    pub replicas: Option<i16>,
+}
+
+impl NewTopic {
+    /// With that many partitions, and as the log has it otherwise.
+    #[must_use]
+    pub const fn of(partitions: i32) -> Self {
+        Self { partitions, retention: None, replicas: None }
+    }
+}
+
 /// Who a topic is: a topic that was deleted and created again has another id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicId {
@@ -93,8 +113,12 @@ pub struct TopicId {
 /// - *Retries*: every call may be repeated.
 #[async_trait]
 pub trait Log: Send + Sync + std::fmt::Debug {
-    /// Creates a topic unless it is there. An existing topic with fewer partitions gains the missing ones.
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()>;
+    /// Makes a topic unless it is there. An existing topic with fewer partitions gains the missing ones; otherwise it stays as it is.
+    async fn make(&self, topic: &str, new: NewTopic) -> Result<()>;
+    /// Makes a topic as the log has it.
+    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.make(topic, NewTopic::of(partitions)).await
+    }
     /// Deletes a topic and everything committed for it; it is fine if there is none.
     async fn delete(&self, topic: &str) -> Result<()>;
     /// `NotFound` when there is no such topic.
@@ -104,7 +128,7 @@ pub trait Log: Send + Sync + std::fmt::Debug {
     /// Appends and returns the offset of the first.
     async fn append(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64>;
     /// Up to about `max_bytes` of records from `from` on, at least one if there is one.
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: std::time::Duration) -> Result<Batch>;
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch>;
     /// Drops records before each position, as far as whole files allow.
     async fn trim(&self, topic: &str, before: &[Position]) -> Result<()>;
     async fn commit(&self, group: &str, topic: &str, positions: &[Position]) -> Result<()>;

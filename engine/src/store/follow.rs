@@ -10,7 +10,6 @@ use super::SignalStore;
 use crate::changelog::{Change, Codec, Published};
 use crate::clock::Clock;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::layout;
 use crate::log::{Log, Position};
 use crate::metrics::SignalMetrics;
 use crate::rows::Rows;
@@ -45,7 +44,7 @@ impl Follower {
     /// `Invalid` when the changelog no longer reaches back to where this store is; `Corrupt` when a record is damaged. When the log
     /// does not answer it is asked again, for ever: what was read stays readable meanwhile.
     pub async fn follow(&self, shard: usize, shutdown: &CancellationToken) -> Result<()> {
-        let topic = layout::changelog(self.store.uid());
+        let topic = self.store.changelog();
         let partition = i32::try_from(shard).map_err(|_| Error::internal("follow: shards are few"))?;
         let codec = Codec::new(self.store.plan());
         let uid = self.store.uid();
@@ -53,7 +52,7 @@ impl Follower {
             let from = Position { partition, offset: self.store.shards()[shard].position() };
             let read = tokio::select! {
                 () = shutdown.cancelled() => break,
-                read = self.log.read(&topic, from, READ_BYTES, WAIT) => read,
+                read = self.log.read(topic, from, READ_BYTES, WAIT) => read,
             };
             let batch = match read {
                 Ok(batch) => batch,
@@ -113,7 +112,7 @@ impl Follower {
     /// # Errors
     /// When the log does not answer.
     pub async fn caught_up(&self) -> Result<bool> {
-        let ends = self.log.ends(&layout::changelog(self.store.uid())).await?;
+        let ends = self.log.ends(self.store.changelog()).await?;
         Ok(ends.iter().zip(self.store.shards()).all(|(end, shard)| shard.position() >= end.end))
     }
 }

@@ -193,12 +193,12 @@ fn panicked() -> Error {
 
 async fn join(shared: &Shared) -> Result<Membership> {
     check_topic(shared).await?;
-    shared.log.join(&layout::stream_group(&shared.uid), &shared.source.topic).await
+    shared.raw.join(&layout::stream_group(&shared.uid), &shared.source.topic).await
 }
 
 async fn check_topic(shared: &Shared) -> Result<()> {
     let source = &shared.source;
-    let id = shared.log.id(&source.topic).await?;
+    let id = shared.raw.id(&source.topic).await?;
     if source.topic_id.as_ref().is_some_and(|expected| *expected != id.topic) {
         return Err(Error::invalid(format!(
             "read topic {}: it was deleted and made again since this revision was prepared; prepare a new revision",
@@ -213,11 +213,11 @@ async fn check_topic(shared: &Shared) -> Result<()> {
 async fn look(shared: &Shared, new: &[i32]) -> Result<Vec<Start>> {
     let source = &shared.source;
     check_topic(shared).await?;
-    shared.progress.partitions(shared.log.ends(&source.topic).await?.len());
+    shared.progress.partitions(shared.raw.ends(&source.topic).await?.len());
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    let committed = shared.log.committed(&layout::stream_group(&shared.uid), &source.topic).await?;
+    let committed = shared.raw.committed(&layout::stream_group(&shared.uid), &source.topic).await?;
     let find = |all: &[Position], partition: i32| all.iter().find(|p| p.partition == partition).map(|p| p.offset);
     let start = |partition: &i32| {
         let committed = find(&committed, *partition);

@@ -39,7 +39,6 @@ pub use self::transform::{DecodeAndRun, Transform};
 use crate::changelog::{Codec, Published};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::layout;
 use crate::log::{Log, Position, Record};
 
 /// What a stream reads.
@@ -50,6 +49,13 @@ pub struct Source {
     pub topic_id: Option<String>,
     /// Where to start partitions that the group has not committed. Others start at 0.
     pub starts: Vec<Position>,
+}
+
+/// Where a stream writes: topics that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub changelog: String,
+    pub dead_letters: String,
 }
 
 /// How a stream batches and waits.
@@ -76,13 +82,17 @@ pub struct Settings {
 /// What the stream's tasks share.
 #[derive(Debug)]
 struct Shared {
-    log: Arc<dyn Log>,
+    /// The raw topic, and what its group has committed.
+    raw: Arc<dyn Log>,
+    /// Changelog and dead letters.
+    own: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     transform: Arc<dyn Transform>,
     uid: String,
     codec: Codec,
     shards: u32,
     source: Source,
+    target: Target,
     settings: Settings,
     progress: Progress,
     status: Status,
@@ -95,7 +105,10 @@ pub struct Stream(Arc<Shared>);
 /// The outside world, as a stream needs it.
 #[derive(Debug, Clone)]
 pub struct World {
-    pub log: Arc<dyn Log>,
+    /// Where the raw topic is.
+    pub raw: Arc<dyn Log>,
+    /// Where changelogs and dead letters are; it may be the same.
+    pub own: Arc<dyn Log>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -129,26 +142,28 @@ impl Settings {
 impl Stream {
     /// The stream of the revision `uid` of `plan`'s signal. `transform` is [`DecodeAndRun`] of that plan.
     #[must_use]
-    pub fn new(world: World, (uid, plan): (&str, &SignalPlan), source: Source, transform: Arc<dyn Transform>) -> Self {
-        Self::with_settings(world, (uid, plan), (source, Settings::default()), transform)
+    pub fn new(world: World, (uid, plan): (&str, &SignalPlan), places: (Source, Target), transform: Arc<dyn Transform>) -> Self {
+        Self::with_settings(world, (uid, plan), (places, Settings::default()), transform)
     }
 
     /// The same, with settings.
     #[must_use]
     pub fn with_settings(
-        World { log, clock }: World,
+        World { raw, own, clock }: World,
         (uid, plan): (&str, &SignalPlan),
-        (source, settings): (Source, Settings),
+        ((source, target), settings): ((Source, Target), Settings),
         transform: Arc<dyn Transform>,
     ) -> Self {
         Self(Arc::new(Shared {
-            log,
+            raw,
+            own,
             clock,
             transform,
             uid: uid.to_owned(),
             codec: Codec::new(plan),
             shards: plan.shards,
             source,
+            target,
             settings,
             progress: Progress::default(),
             status: Status::default(),
@@ -188,12 +203,6 @@ impl Stream {
     async fn run_tasks(&self, stop: CancellationToken) -> Result<()> {
         let shared = &self.0;
         let stop = stop.child_token();
-        let shards = i32::try_from(shared.shards).unwrap_or(i32::MAX);
-        let make = || async {
-            shared.log.create(&layout::changelog(&shared.uid), shards).await?;
-            shared.log.create(&layout::dead_letters(&shared.uid), 1).await
-        };
-        shared.status.until_it_works("make topics", &stop, make).await?;
         let (fetched_to, fetched) = mpsc::channel(64);
         let (units_to, units) = mpsc::channel(4);
         let (end, written) = (CancellationToken::new(), CancellationToken::new());

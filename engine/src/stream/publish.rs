@@ -69,10 +69,10 @@ async fn write_all(shared: &Shared, mut units: mpsc::Receiver<Unit>, end: &Cance
 
 async fn write(shared: &Shared, unit: Unit, stop: &CancellationToken) -> Result<()> {
     let Unit { rows, dead, covered, permits } = unit;
-    let changelog = layout::changelog(&shared.uid);
-    try_join_all(rows.into_iter().map(|Gathered { partition, records }| append(shared, &changelog, (partition, records), stop))).await?;
+    let changelog = &shared.target.changelog;
+    try_join_all(rows.into_iter().map(|Gathered { partition, records }| append(shared, changelog, (partition, records), stop))).await?;
     if !dead.is_empty() {
-        append(shared, &layout::dead_letters(&shared.uid), (dead_letters::PARTITION, dead), stop).await?;
+        append(shared, &shared.target.dead_letters, (dead_letters::PARTITION, dead), stop).await?;
     }
     if !covered.is_empty() {
         shared.progress.publish(&covered);
@@ -86,7 +86,7 @@ async fn append(shared: &Shared, topic: &str, (partition, records): (i32, Vec<Ne
     let who = format!("append to {topic}/{partition}");
     let once = || async {
         faults::point(Point::ChangelogAppend)?;
-        shared.log.append(topic, partition, records.clone()).await
+        shared.own.append(topic, partition, records.clone()).await
     };
     shared.status.until_it_works(&who, stop, once).await.map(drop)
 }
@@ -100,7 +100,7 @@ async fn commit(shared: &Shared, stop: &CancellationToken) -> Result<Commit> {
             return Ok(());
         }
         faults::point(Point::StreamCommit)?;
-        shared.log.commit(&group, &shared.source.topic, &positions).await?;
+        shared.raw.commit(&group, &shared.source.topic, &positions).await?;
         shared.progress.committed(&positions);
         Ok(())
     };
@@ -137,9 +137,9 @@ async fn heartbeat(shared: &Shared, said: &mut Option<Said>, stop: &Cancellation
         return Ok(());
     }
     let record = Heartbeat::new(positions.clone()).of(shared.progress.known_partitions()).record();
-    let changelog = layout::changelog(&shared.uid);
+    let changelog = &shared.target.changelog;
     let partitions = 0..i32::try_from(shared.shards).unwrap_or(i32::MAX);
-    try_join_all(partitions.map(|partition| append(shared, &changelog, (partition, vec![record.clone()]), stop))).await?;
+    try_join_all(partitions.map(|partition| append(shared, changelog, (partition, vec![record.clone()]), stop))).await?;
     *said = Some(Said { at: Stopwatch::start(), positions });
     Ok(())
 }

@@ -39,7 +39,7 @@ pub async fn run(shared: Arc<Shared>, (lease, from): (Lease, i64), to: To, stop:
     loop {
         // Before it is read: what the end is told to be then was the end at this time at the latest.
         let as_of = shared.clock.now_micros();
-        let reading = shared.status.until_it_works(&who, &stop, || shared.log.read(&shared.source.topic, at, fetch_bytes, poll));
+        let reading = shared.status.until_it_works(&who, &stop, || shared.raw.read(&shared.source.topic, at, fetch_bytes, poll));
         let Some(batch) = stop.run_until_cancelled(reading).await else { return Ok(()) };
         let Batch { mut records, next } = batch?;
         if next == at.offset {

@@ -12,6 +12,7 @@ use crate::clock::FixedClock;
 use crate::dead_letters::{self, Selection};
 use crate::entity::shard_of;
 use crate::faults::{self, Action, Point};
+use crate::layout;
 use crate::log::{MemoryLog, NewRecord};
 use crate::pipeline::Pipeline;
 use crate::pipeline::fixture::ratings;
@@ -34,6 +35,8 @@ impl Bench {
         let clock = Arc::new(FixedClock::new(3_000_000));
         let log = Arc::new(MemoryLog::new(Arc::clone(&clock) as Arc<dyn Clock>));
         log.create(TOPIC, partitions).await.unwrap();
+        log.create(&layout::changelog(UID), i32::try_from(ratings().shards).unwrap()).await.unwrap();
+        log.create(&layout::dead_letters(UID), 1).await.unwrap();
         let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new() };
         let settings = Settings {
             heartbeat: Duration::from_millis(10),
@@ -52,9 +55,9 @@ impl Bench {
 
     fn stream_on(&self, log: Arc<dyn Log>) -> Stream {
         let pipeline = Pipeline::new(Arc::new(self.plan.clone()), Vec::new()).unwrap();
-        let world = World { log, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        let world = World { own: Arc::clone(&log), raw: log, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
         let transform = Arc::new(DecodeAndRun::new(pipeline).unwrap());
-        Stream::with_settings(world, (UID, &self.plan), (self.source.clone(), self.settings), transform)
+        Stream::with_settings(world, (UID, &self.plan), ((self.source.clone(), target()), self.settings), transform)
     }
 
     async fn append(&self, partition: i32, payloads: impl IntoIterator<Item = String>) {
@@ -130,6 +133,10 @@ impl Bench {
     }
 }
 
+fn target() -> Target {
+    Target { changelog: layout::changelog(UID), dead_letters: layout::dead_letters(UID) }
+}
+
 fn rating(user: usize) -> String {
     format!(r#"{{"kind":"rating","user_id":"u{user}","item_id":7,"rating":4.5,"ts":100,"updated_at":7}}"#)
 }
@@ -142,7 +149,7 @@ async fn raw_records_become_rows_of_their_shard_once_and_the_rest_dead_letters()
     let stream = bench.run_to_the_end().await;
     let expected: BTreeMap<_, _> = (0..3000).map(|o| ((0, o), 1)).chain([((1, 0), 1), ((1, 3), 1)]).collect();
     assert_eq!(bench.rows().await, expected);
-    let letters = dead_letters::list(bench.log.as_ref(), UID, &Selection::first(10)).await.unwrap();
+    let letters = dead_letters::list(bench.log.as_ref(), &layout::dead_letters(UID), &Selection::first(10)).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(
         (letters[0].letter.partition, letters[0].letter.offset, letters[0].letter.payload.as_ref()),

@@ -11,7 +11,7 @@ use tress_engine::clock::SystemClock;
 use tress_engine::log::kafka::Connection;
 use tress_engine::log::{Assigned, KafkaLog, Log, Membership, Position};
 use tress_engine::pipeline::Pipeline;
-use tress_engine::stream::{DecodeAndRun, Settings, Source, Stream, World};
+use tress_engine::stream::{DecodeAndRun, Settings, Source, Stream, Target, World};
 use tress_engine::{Error, ErrorKind, layout};
 
 use crate::broker::{connection, log, name};
@@ -92,11 +92,13 @@ struct Member {
 
 impl Member {
     fn start(uid: &str, topic: &str, plan: &Arc<SignalPlan>) -> Self {
-        let world = World { log: Arc::new(log()), clock: Arc::new(SystemClock) };
+        let log: Arc<dyn Log> = Arc::new(log());
+        let world = World { raw: Arc::clone(&log), own: log, clock: Arc::new(SystemClock) };
+        let target = Target { changelog: layout::changelog(uid), dead_letters: layout::dead_letters(uid) };
         let transform = DecodeAndRun::new(Pipeline::new(Arc::clone(plan), Vec::new()).unwrap()).unwrap();
         let source = Source { topic: topic.to_owned(), topic_id: None, starts: Vec::new() };
         let settings = Settings { heartbeat: Duration::from_millis(50), ..Settings::default() };
-        let stream = Stream::with_settings(world, (uid, plan), (source, settings), Arc::new(transform));
+        let stream = Stream::with_settings(world, (uid, plan), ((source, target), settings), Arc::new(transform));
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let (stream, stop) = (stream.clone(), stop.clone());
@@ -146,6 +148,8 @@ async fn streams_that_come_and_go_under_load_share_the_partitions_and_lose_no_ro
     let (topic, uid, own) = (name("rebalanced"), name("rebalanced"), log());
     let plan = plan(&topic);
     own.create(&topic, 4).await.unwrap();
+    own.create(&layout::changelog(&uid), i32::try_from(plan.shards).unwrap()).await.unwrap();
+    own.create(&layout::dead_letters(&uid), 1).await.unwrap();
     let (producing, group) = (CancellationToken::new(), layout::stream_group(&uid));
     let producer = produce(topic.clone(), producing.clone());
     let all = |partitions: i32| (0..partitions).collect::<BTreeSet<_>>();
@@ -177,7 +181,7 @@ async fn streams_that_come_and_go_under_load_share_the_partitions_and_lose_no_ro
     .await;
     third.stop().await;
     let expected: BTreeSet<i64> = (0..produced).filter(|n| n % 5 != 0).map(|n| i64::try_from(n).unwrap()).collect();
-    let found = items(&own, &uid, &plan).await;
+    let found = items(&own, &layout::changelog(&uid), &plan).await;
     let distinct: BTreeSet<i64> = found.iter().copied().collect();
     assert!(distinct == expected, "every row is in the changelog: {} of {}", distinct.len(), expected.len());
 }

@@ -37,7 +37,7 @@ use self::groups::Groups;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
 use super::membership::Alone;
-use super::{Batch, Ends, Log, Membership, NewRecord, Position, TopicId};
+use super::{Batch, Ends, Log, Membership, NewRecord, NewTopic, Position, TopicId};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::faults;
@@ -122,7 +122,7 @@ impl Drop for LocalLog {
 
 #[async_trait]
 impl Log for LocalLog {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    async fn make(&self, topic: &str, NewTopic { partitions, .. }: NewTopic) -> Result<()> {
         check_name("topic", topic)?;
         check_partitions(topic, partitions)?;
         let (topics, name) = (Arc::clone(&self.topics), topic.to_owned());

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::log::{Assigned, Batch, Ends, Membership, TopicId};
+use crate::log::{Assigned, Batch, Ends, Membership, NewTopic, TopicId};
 
 /// A log whose group does as the test says.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl Grouped {
 
 #[async_trait]
 impl Log for Grouped {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
-        self.log.create(topic, partitions).await
+    async fn make(&self, topic: &str, new: NewTopic) -> Result<()> {
+        self.log.make(topic, new).await
     }
 
     async fn delete(&self, topic: &str) -> Result<()> {
