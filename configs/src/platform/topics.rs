@@ -42,7 +42,7 @@ pub enum CreateTopics {
 }
 
 fn default_name() -> String {
-    format!("tress.{UID}")
+    ["tress.", UID].concat()
 }
 
 const fn default_retention() -> Duration {
