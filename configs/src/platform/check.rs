@@ -8,6 +8,9 @@ use crate::path;
 /// The most connections of a platform.
 const MAX_CONNECTIONS: usize = 200;
 
+/// Less than this, and a reader that restarts finds no changelog any more.
+const LEAST_RETENTION_MS: i64 = 3_600_000;
+
 /// Which of the kinds of a connection is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -58,7 +61,14 @@ fn one(name: &str, connection: &Connection, issues: &mut Vec<Issue>) {
 }
 
 fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
-    let Kafka { bootstrap, auth, tls, topics: _, registry } = kafka;
+    let Kafka { bootstrap, auth, tls, topics, registry } = kafka;
+    if let Some((message, help)) = topics.mistake() {
+        issues.push(Issue::error(format!("{at}.topics.name"), IssueCode::InvalidName, message, help));
+    }
+    if topics.retention.millis() < LEAST_RETENTION_MS {
+        let help = "keep changelogs for an hour at least, and for longer than any gap between backfills";
+        issues.push(Issue::error(format!("{at}.topics.retention"), IssueCode::OutOfRange, "this is too short", help));
+    }
     for (index, broker) in bootstrap.iter().enumerate() {
         let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none_or(|p| p == 0) || broker.chars().any(|c| c.is_whitespace() || matches!(c, ',' | '/')) {

@@ -4,6 +4,7 @@
 mod check;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::topics::{CreateTopics, Topics};
 use crate::issue::Issue;
 use crate::source::{self, Located};
 use crate::structure;
@@ -148,24 +150,6 @@ pub struct KafkaTls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub client_secret: Option<String>,
-}
-
-/// The topics that Tress makes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Topics {
-    #[serde(default)]
-    pub create: CreateTopics,
-}
-
-/// Whether Tress makes topics that are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum CreateTopics {
-    /// Missing topics are made.
-    #[default]
-    Always,
-    /// Somebody else makes topics; a missing one is refused by name.
-    Never,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

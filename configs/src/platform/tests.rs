@@ -129,3 +129,34 @@ fn broken_empty_and_doubled_files_are_told_apart() {
     assert_eq!(mistakes(&format!("{FULL}---{FULL}")).first().map(|m| m.1), Some(IssueCode::Duplicate));
     assert_eq!(mistakes(&FULL.replace("outputs:", "connections: {}\noutputs:")).first().map(|m| m.1), Some(IssueCode::Duplicate));
 }
+
+#[test]
+fn topics_are_named_by_a_template_that_tells_revisions_apart() {
+    let with = |topics: &str| FULL.replace("topics: {create: Never}", &format!("topics: {topics}"));
+    let topics = |text: &str| PlatformFile::parse("platform.yaml", text).unwrap().connections["main"].kafka.clone().unwrap().topics;
+    let rating = crate::name::QualifiedName::new("movies", "rating");
+    let omitted = topics(FULL);
+    assert_eq!((omitted.stem(&rating, "u-1"), omitted.retention.millis(), omitted.replicas), ("tress.u-1".into(), 7 * 86_400_000, None));
+    let given = topics(&with(r#"{name: "acme.{signal}.{uid}", retention: 2d, replicas: 3}"#));
+    let expected = ("acme.movies-rating.u-1".to_owned(), 2 * 86_400_000, Some(3));
+    assert_eq!((given.stem(&rating, "u-1"), given.retention.millis(), given.replicas), expected);
+    for wrong in [
+        "acme",
+        "acme.{signal}",
+        "{uid}{uid}",
+        "{uid}.{signal}.{signal}",
+        "{uid}.{name}",
+        "a b.{uid}",
+        ".{uid}",
+        &format!("{}{{uid}}", "x".repeat(41)),
+    ] {
+        let found = mistakes(&with(&format!("{{name: \"{wrong}\"}}")));
+        assert_eq!(
+            found.iter().map(|m| (m.0.as_str(), m.1)).collect::<Vec<_>>(),
+            [("connections.main.kafka.topics.name", IssueCode::InvalidName)],
+            "{wrong}"
+        );
+    }
+    let short = mistakes(&with("{retention: 59m}"));
+    assert_eq!((short[0].0.as_str(), short[0].1), ("connections.main.kafka.topics.retention", IssueCode::OutOfRange));
+}

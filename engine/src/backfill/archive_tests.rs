@@ -122,7 +122,7 @@ impl World {
         let mut batches = Vec::new();
         for (partition, ends) in (0..).zip(self.log.ends(TOPIC).await.unwrap()) {
             let from = Position { partition, offset: ends.start };
-            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap();
+            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap().records;
             batches.push(pipeline.process(&decoder.decode_records(partition, &records).await.unwrap(), 0).await.unwrap().rows);
         }
         concat_batches(self.history().schema(), &batches).unwrap()

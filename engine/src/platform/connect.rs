@@ -18,7 +18,7 @@ pub fn kafka(settings: &Kafka, secrets: &Path) -> Result<Arc<dyn Log>> {
 
     use crate::log::kafka::{ClientCertificate, Connection, KafkaLog, Mechanism, MissingTopics, Sasl, Tls};
 
-    let Kafka { bootstrap, auth, tls, topics: Topics { create }, registry: _ } = settings;
+    let Kafka { bootstrap, auth, tls, topics: Topics { create, name: _, retention: _, replicas: _ }, registry: _ } = settings;
     let sasl = auth.as_ref().map(|KafkaAuth { sasl_secret, mechanism }| Sasl {
         mechanism: match mechanism {
             SaslMechanism::Plain => Mechanism::Plain,

@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use tress_configs::platform::PlatformFile;
+use tress_configs::platform::{PlatformFile, Topics};
 
 pub use self::follow::{Followed, Following};
 use self::named::Named;
@@ -116,6 +116,24 @@ impl Platform {
     #[must_use]
     pub const fn own_log(&self) -> &Arc<dyn Log> {
         &self.own_log
+    }
+
+    /// How topics are made in the log that keeps changelogs and dead letters.
+    #[must_use]
+    pub fn topics(&self) -> Topics {
+        match &self.connections {
+            Connections::Local { .. } => Topics::default(),
+            Connections::Named(named) => named.own_topics(),
+        }
+    }
+
+    /// Whether definitions of a namespace may use a connection. One that there is not is refused elsewhere, with the nearest name.
+    #[must_use]
+    pub fn admits(&self, connection: &str, namespace: &str) -> bool {
+        match &self.connections {
+            Connections::Local { .. } => true,
+            Connections::Named(named) => named.admits(connection, namespace),
+        }
     }
 
     /// The object store behind a connection of that name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tress_configs::nearest::nearest;
-use tress_configs::platform::{Connection, PlatformFile};
+use tress_configs::platform::{Connection, PlatformFile, Topics};
 
 use super::connect;
 use crate::error::{Error, Result};
@@ -72,6 +72,18 @@ impl Named {
         let schemas = Arc::new(Schemas::of(contract, lake.clone()));
         state.registries.insert(name.to_owned(), Arc::clone(&schemas));
         Ok(Some(schemas))
+    }
+
+    /// How topics are made in the Kafka that keeps Tress's own.
+    pub fn own_topics(&self) -> Topics {
+        let state = self.0.lock();
+        let connection = state.file.connections.get(&state.file.outputs.changelog);
+        connection.and_then(|c| c.kafka.as_ref()).map(|kafka| kafka.topics.clone()).unwrap_or_default()
+    }
+
+    /// Whether definitions of a namespace may use a connection; one that there is not is nobody's to refuse.
+    pub fn admits(&self, connection: &str, namespace: &str) -> bool {
+        self.0.lock().file.connections.get(connection).is_none_or(|c| c.admits(namespace))
     }
 
     /// Takes a file in force. What is as it was stays open; what has changed is opened anew when it is asked for next. Who uses a

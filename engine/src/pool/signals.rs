@@ -207,7 +207,7 @@ impl Signals {
     /// `NotFound` when there is no changelog; `Unavailable` when the log does not answer.
     pub async fn caught_up(&self, signal: &Signal) -> Result<()> {
         let (uid, shards) = (&signal.uid, signal.followed.store.shards());
-        let ends = self.platform.own_log().ends(&layout::changelog(uid)).await?;
+        let ends = self.platform.own_log().ends(signal.followed.store.changelog()).await?;
         if ends.len() < shards.len() {
             return Err(Error::invalid(format!(
                 "the changelog of signal revision {uid} has {} partitions, its plan {}; prepare the signal anew",

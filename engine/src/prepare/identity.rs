@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tress_configs::SignalPlan;
 use tress_configs::plan::BatchPlan;
 
-use super::Revision;
+use super::{OwnTopics, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 
@@ -40,6 +40,15 @@ pub async fn check(platform: &Platform, plan: &SignalPlan, revision: &Revision) 
         match now.get(name) {
             Some(is) if is == was => {}
             is => return Err(moved(name, was, is.map_or("a folder", String::as_str))),
+        }
+    }
+    if let Some(OwnTopics { cluster: Some(was), changelog, .. }) = &revision.topics {
+        match platform.own_log().id(changelog).await {
+            Ok(id) if id.cluster == *was => {}
+            Ok(id) => return Err(moved("of outputs.changelog", &format!("cluster {was}"), &format!("cluster {}", id.cluster))),
+            // Perhaps another cluster, and certainly nothing to go on with: who follows it says so.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
         }
     }
     let connection = &plan.source.stream.connection;

@@ -14,7 +14,6 @@ use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::Result;
 use crate::history::History;
 use crate::lake::Lake;
-use crate::layout;
 use crate::platform::Platform;
 use crate::prepare;
 
@@ -82,7 +81,8 @@ pub async fn make_base(platform: &Platform, history: &History, demands: &Demands
     let manifest = base::update(history, demands).await?;
     if let Some(manifest) = &manifest {
         let record = Base::new(manifest.number).record();
-        platform.own_log().append(&layout::changelog(history.uid()), BASE_PARTITION, vec![record]).await?;
+        let topics = prepare::topics(platform, history.uid()).await?;
+        platform.own_log().append(&topics.changelog, BASE_PARTITION, vec![record]).await?;
     }
     Ok(manifest)
 }

@@ -16,9 +16,9 @@ use crate::lookup::{Lookup, ReloadingLookup};
 use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
-use crate::prepare::{self, Revision};
+use crate::prepare::{self, OwnTopics, Revision};
 use crate::rows::row_schema;
-use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, Transform, World};
+use crate::stream::{Counts, DecodeAndRun, Settings, Source, Stream, StreamState, Target, Transform, World};
 
 /// How often tables of enrichments are looked at for newer versions.
 const TABLES: Duration = Duration::from_secs(10);
@@ -117,12 +117,14 @@ async fn streams(
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
         starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
-        share: Share::ALL,
     };
     let settings = Settings { heartbeat: HEARTBEAT, ..Settings::default() };
-    let world = World { log: platform.log(&plan.source.stream.connection)?, clock: Arc::clone(platform.clock()) };
+    let OwnTopics { changelog, dead_letters, .. } = revision.topics();
+    let target = Target { changelog, dead_letters };
+    let (raw, own) = (platform.log(&plan.source.stream.connection)?, Arc::clone(platform.own_log()));
+    let world = World { raw, own, clock: Arc::clone(platform.clock()) };
     let (uid, plan) = (revision.uid.clone(), Arc::clone(plan));
-    Ok(move || Stream::with_settings(world.clone(), (&uid, &plan), (source.clone(), settings), Arc::clone(&transform)))
+    Ok(move || Stream::with_settings(world.clone(), (&uid, &plan), ((source.clone(), target.clone()), settings), Arc::clone(&transform)))
 }
 
 /// Keeps tables of enrichments at their newest version.

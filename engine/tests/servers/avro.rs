@@ -18,7 +18,7 @@ use tress_engine::history::{History, Scan};
 use tress_engine::log::{Log, NewRecord, Position};
 use tress_engine::pipeline::Pipeline;
 use tress_engine::platform::Platform;
-use tress_engine::stream::{DecodeAndRun, Share, Source, Stream, StreamState, World};
+use tress_engine::stream::{DecodeAndRun, Source, Stream, StreamState, Target, World};
 use tress_engine::{ErrorKind, layout, prepare};
 
 use crate::broker::name;
@@ -150,7 +150,8 @@ fn platform(folder: &Path, registry: &str) -> Platform {
     let kafka = Server::kafka().tell("bootstrap");
     let at = folder.display();
     let text = format!(
-        "connections:\n  main: {{kafka: {{bootstrap: [\"{kafka}\"]{registry}}}}}\n  lake: {{objectStore: {{url: \"file://{at}/lake\"}}}}\n\
+        "connections:\n  main: {{kafka: {{bootstrap: [\"{kafka}\"]{registry}}}, namespaces: [\"*\"]}}\n  \
+         lake: {{objectStore: {{url: \"file://{at}/lake\"}}, namespaces: [\"*\"]}}\n\
          outputs: {{lake: lake, changelog: main}}\nsecrets: {at}/secrets\n"
     );
     let path = folder.join("platform.yaml");
@@ -163,12 +164,14 @@ async fn stream(platform: &Platform, plan: &Arc<SignalPlan>, revision: &prepare:
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
         starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
-        share: Share::ALL,
     };
-    let world = World { log: platform.log("main").unwrap(), clock: Arc::clone(platform.clock()) };
+    let prepare::OwnTopics { changelog, dead_letters, .. } = revision.topics();
+    let target = Target { changelog, dead_letters };
+    let (raw, own) = (platform.log("main").unwrap(), Arc::clone(platform.own_log()));
+    let world = World { raw, own, clock: Arc::clone(platform.clock()) };
     let decoder = prepare::decoder(platform, plan, revision).await.unwrap();
     let transform = DecodeAndRun::new(decoder, Pipeline::new(Arc::clone(plan), Vec::new()).unwrap());
-    Stream::new(world, (&revision.uid, plan), source, Arc::new(transform))
+    Stream::new(world, (&revision.uid, plan), (source, target), Arc::new(transform))
 }
 
 /// Runs until so many raw records are published; meanwhile `during` happens.
@@ -204,8 +207,9 @@ async fn streamed(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<Row> {
         let mut next = ends.start;
         while next < ends.end {
             let at = Position { partition, offset: next };
-            for record in log.read(&topic, at, 1 << 20, Duration::from_secs(10)).await.unwrap() {
-                next = record.offset + 1;
+            let read = log.read(&topic, at, 1 << 20, Duration::from_secs(10)).await.unwrap();
+            next = read.next;
+            for record in read.records {
                 if let Change::Rows(batch) = codec.decode(&record).unwrap() {
                     found.extend(rows(&batch));
                 }

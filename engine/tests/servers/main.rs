@@ -15,4 +15,5 @@ mod movielens;
 mod pool;
 mod roles;
 mod server;
+mod transactions;
 mod whole;
