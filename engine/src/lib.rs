@@ -30,11 +30,13 @@ pub mod metrics;
 pub mod node;
 pub mod pipeline;
 pub mod platform;
+pub mod pool;
 pub mod prepare;
 #[cfg(feature = "process")]
 pub mod process;
 pub mod raw;
 pub mod read;
+pub mod registry;
 pub mod roles;
 pub mod rows;
 pub mod run;

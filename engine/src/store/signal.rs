@@ -11,12 +11,15 @@ use crate::backfill::Cut;
 use crate::entity::{Entity, shard_of};
 use crate::error::Result;
 use crate::history::{History, Snapshot};
+use crate::layout;
 use crate::tail::{Held, Sealed, Settings, Shard};
 
 /// A signal revision that is loaded.
 #[derive(Debug)]
 pub struct SignalStore {
     uid: String,
+    /// The topic of its changelog.
+    changelog: String,
     plan: Arc<SignalPlan>,
     shards: Vec<Shard>,
     history: History,
@@ -24,6 +27,8 @@ pub struct SignalStore {
     /// What a base had of the source when the tail gave it up.
     given_up: Mutex<Option<Cut>>,
     progress: Progress,
+    /// Why the tail could not be tidied when it was last tried.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What is told of the base that readers see.
@@ -58,13 +63,27 @@ impl SignalStore {
         let shards = plan.shards as usize;
         Self {
             uid: history.uid().to_owned(),
+            changelog: layout::changelog(history.uid()),
             shards: (0..shards).map(|shard| Shard::new(settings.for_shard(shard, shards))).collect(),
             progress: Progress::new(shards),
             base: ArcSwapOption::empty(),
             given_up: Mutex::default(),
+            trouble: Mutex::default(),
             history,
             plan,
         }
+    }
+
+    /// The same, with a changelog of another name than the one that follows from the UID.
+    #[must_use]
+    pub fn with_changelog(self, changelog: String) -> Self {
+        Self { changelog, ..self }
+    }
+
+    /// The topic that its rows come from.
+    #[must_use]
+    pub fn changelog(&self) -> &str {
+        &self.changelog
     }
 
     #[must_use]
@@ -142,7 +161,14 @@ impl SignalStore {
         for shard in &self.shards {
             outcome = outcome.and(shard.maintain());
         }
+        *self.trouble.lock() = outcome.as_ref().err().map(ToString::to_string);
         outcome
+    }
+
+    /// Why the tail could not be tidied when it was last tried; `None` = it could.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// All that this process has of an entity, held until it is dropped.

@@ -52,7 +52,7 @@ async fn a_signal_lives_from_prepare_to_drop_in_processes_of_their_own() {
     assert_eq!(digest, Plan::Signal(plan.as_ref().clone()).digest());
 
     // Streamed: killed in the middle, begun again, stopped in good order.
-    let rows = async || items(platform.own_log().as_ref(), uid, &plan).await;
+    let rows = async || items(platform.own_log().as_ref(), &layout::changelog(uid), &plan).await;
     let first = engine.start(&["stream", "--uid", uid]);
     until("the first rows", async || !rows().await.is_empty()).await;
     first.kill();
@@ -130,6 +130,8 @@ async fn what_a_role_cannot_use_is_said_in_its_report_and_by_its_code() {
     std::fs::write(&no_plan, "{\"kind\":\"signal\"}").unwrap();
     assert!(refused(&["prepare", "--plan", &no_plan, "--uid", "x"]).contains("read plan"));
     assert!(refused(&["prepare", "--plan", &plan_file, "--uid", "../x"]).contains("--uid"));
+    let missing = refused(&["prepare", "--plan", &plan_file, "--uid", "x"]);
+    assert!(missing.contains("connection main has no topic") && missing.contains("make it, or name another"), "{missing}");
     assert!(refused(&["prepare", "--plan", &plan_file, "--uid", "x", "--signal", "y"]).contains("--signal"));
     assert!(refused(&["archive", "--connection", "mian", "--topic", "t"]).contains("did you mean main"));
     assert!(refused(&["archive", "--connection", "lake", "--topic", "t"]).contains("it is an object store"));
