@@ -201,3 +201,32 @@ fn workloads_are_taken_without_a_warning_where_the_restricted_standard_is_enforc
     }
     assert!(taken >= 10, "{taken}");
 }
+
+/// Each gets as far as the platform file, which is not here, and leaves its report where it was told to.
+#[test]
+fn workloads_call_the_engine_as_it_is_called() {
+    let server = Server::shared();
+    let engine = std::env::current_exe().unwrap().with_file_name("../tress-engine");
+    assert!(engine.exists(), "{} is not there: cargo build --workspace", engine.display());
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let mut called = 0;
+    for file in fs::read_dir(repository().join("operator/golden")).unwrap().map(|f| f.unwrap().path()) {
+        let object = server.kubectl(&["create", "--dry-run=client", "-o", "json", "-f", file.to_str().unwrap()], None).json();
+        let Some(given) = object.pointer("/spec/template/spec/containers/0/args").and_then(Value::as_array) else { continue };
+        let mut arguments: Vec<String> = given.iter().map(|a| a.as_str().unwrap().to_owned()).collect();
+        for (option, path) in [("--platform", folder.path().join("platform.yaml")), ("--report", report.clone())] {
+            let at = arguments.iter().position(|a| a == option).unwrap();
+            arguments[at + 1] = path.to_str().unwrap().to_owned();
+        }
+        let ended = std::process::Command::new(&engine).args(&arguments).output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(told.contains("read platform file"), "{}: {told}", file.display());
+        let said = fs::read_to_string(&report).unwrap();
+        let outcome = serde_json::from_str::<Value>(&said).unwrap()["outcome"].clone();
+        assert_eq!((outcome, ended.status.code()), (json!("Failed"), Some(2)), "{}", file.display());
+        fs::remove_file(&report).unwrap();
+        called += 1;
+    }
+    assert_eq!(called, 9);
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tress_configs::platform::{Connection, Kafka, KafkaTls, ObjectStore, PlatformFile};
+use tress_configs::platform::{Connection, Kafka, KafkaTls, ObjectStore, PlatformFile, Registry};
 use tress_configs::yaml;
 
 use crate::label::{self, Role};
@@ -41,10 +41,14 @@ fn admitted_here(connection: &Connection, namespace: &str) -> Vec<String> {
 fn secrets_of(connection: &Connection) -> Vec<String> {
     let Connection { kafka, object_store, namespaces: _ } = connection;
     let mut named = Vec::new();
-    if let Some(Kafka { bootstrap: _, auth, tls, topics: _ }) = kafka {
+    if let Some(Kafka { bootstrap: _, auth, tls, topics: _, registry }) = kafka {
         named.extend(auth.iter().map(|auth| auth.sasl_secret.clone()));
         if let Some(KafkaTls { ca_secret, client_secret }) = tls {
             named.extend(ca_secret.iter().chain(client_secret).cloned());
+        }
+        if let Some(Registry { url: _, auth, tls }) = registry {
+            named.extend(auth.iter().map(|auth| auth.secret.clone()));
+            named.extend(tls.iter().map(|tls| tls.ca_secret.clone()));
         }
     }
     if let Some(ObjectStore { url: _, endpoint: _, region: _, credentials_secret }) = object_store {

@@ -23,7 +23,7 @@ fn owner(kind: &'static str, name: &str) -> Owner {
 
 const PLATFORM: &str = "
 connections:
-  main: {kafka: {bootstrap: [\"kafka:9092\"], auth: {saslSecret: kafka-auth}, tls: {caSecret: kafka-ca}}, namespaces: [movies, playback]}
+  main: {kafka: {bootstrap: [\"kafka:9092\"], auth: {saslSecret: kafka-auth}, tls: {caSecret: kafka-ca}, registry: {url: \"https://registry\", auth: {secret: registry-auth}, tls: {caSecret: registry-ca}}}, namespaces: [movies, playback]}
   lake: {objectStore: {url: \"s3://acme/ml\", credentialsSecret: lake}, namespaces: [\"*\"]}
   theirs: {objectStore: {url: \"s3://theirs/raw\", credentialsSecret: theirs}, namespaces: [playback]}
 outputs: {lake: lake, changelog: main}
@@ -157,7 +157,7 @@ fn a_namespace_is_told_of_its_own_connections_only() {
     let (map, secrets) = connections(&platform, "movies");
     let text = map["data"]["platform.yaml"].as_str().unwrap();
     assert!(!text.contains("theirs") && !text.contains("playback"), "{text}");
-    assert_eq!(secrets, ["kafka-auth", "kafka-ca", "lake"]);
+    assert_eq!(secrets, ["kafka-auth", "kafka-ca", "lake", "registry-auth", "registry-ca"]);
     let again = PlatformFile::parse("platform.yaml", text).unwrap();
     assert!(again.connections["main"].admits("movies"));
     // Tress's own connections are there for its own use, where definitions may not name them.
