@@ -1,7 +1,5 @@
 //! Files that are written from the code: each must be what the code would write now. `TRESS_BLESS=1` writes them anew.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read its files fails")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
