@@ -5,6 +5,7 @@
 
 mod broken;
 mod broker;
+mod faults;
 mod groups;
 mod kafka_log;
 mod lake;
