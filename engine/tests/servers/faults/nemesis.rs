@@ -184,7 +184,7 @@ impl Nemesis {
                 process.down(false);
                 tokio::time::sleep(HOLDS).await;
                 process.down(true);
-                if self.chance.lock().one_in(2) { process.stop() } else { drop(process.kill()) }
+                if self.chance.lock().one_in(2) { process.stop() } else { { process.kill(); } }
                 process.until(Duration::from_secs(30), |p| p.pid().is_none()).await;
             }
         }
