@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use tress_configs::job::{Facts, Outcome};
 
 use super::findings::Findings;
 use super::process::{Ended, Launch, Process};
-use super::serving;
 use super::world::{Prepared, World};
 
 /// Between looks for something to fold.
@@ -49,16 +49,26 @@ pub fn free(count: usize) -> Vec<SocketAddr> {
 }
 
 impl Cluster {
-    pub fn start(world: &Arc<World>, prepared: &Prepared, findings: &Arc<Findings>) -> Arc<Self> {
-        let names = ["stream-0", "stream-1", "stream-2", "archive-0", "archive-1", "serve-0", "serve-1", "plan", "tasks-0", "tasks-1", "seal", "base"];
+    pub fn start(world: &Arc<World>, (prepared, routes): (&Prepared, &Path), findings: &Arc<Findings>) -> Arc<Self> {
+        let names = [
+            "stream-0",
+            "stream-1",
+            "stream-2",
+            "archive-0",
+            "archive-1",
+            "serve-0",
+            "serve-1",
+            "plan",
+            "tasks-0",
+            "tasks-1",
+            "seal",
+            "base",
+        ];
         let process = |name: &str| Arc::new(Process::new(name, world.logs(), Arc::clone(findings)));
         let processes: BTreeMap<String, Arc<Process>> = names.iter().map(|name| ((*name).to_owned(), process(name))).collect();
         let ports = free(4);
-        let serving = (0..2).map(|n| Serving {
-            process: Arc::clone(&processes[&format!("serve-{n}")]),
-            grpc: ports[2 * n],
-            http: ports[2 * n + 1],
-        });
+        let serving =
+            (0..2).map(|n| Serving { process: Arc::clone(&processes[&format!("serve-{n}")]), grpc: ports[2 * n], http: ports[2 * n + 1] });
         let cluster = Arc::new(Self {
             serving: serving.collect(),
             processes,
@@ -77,8 +87,7 @@ impl Cluster {
         for n in 0..2 {
             cluster.keep(&format!("archive-{n}"), archive.clone());
             let of = &cluster.serving[n];
-            let state = world.folder.join(format!("serve-{n}"));
-            cluster.keep(&format!("serve-{n}"), serving::launch(world, &state, (of.grpc, of.http)));
+            cluster.keep(&format!("serve-{n}"), world.serve(&format!("serve-{n}"), routes, (of.grpc, of.http)));
         }
         let (folding, folded) = (Arc::clone(&cluster), Arc::clone(world));
         cluster.kept.lock().spawn(async move { folding.fold(&folded).await });

@@ -181,7 +181,9 @@ impl Raw {
             Self::Nobodys(n) => format!(r#"{{"kind":"view","user_id":"u1","page":{n}}}"#),
             Self::Poison(n) => {
                 let with = |user: &str, item: &str, rating: &str, ts: &str| {
-                    format!(r#"{{"kind":"rating","user_id":{user},"item_id":{item},"rating":{rating},"ts":{ts},"updated_at":{n},"op":"u"}}"#)
+                    format!(
+                        r#"{{"kind":"rating","user_id":{user},"item_id":{item},"rating":{rating},"ts":{ts},"updated_at":{n},"op":"u"}}"#
+                    )
                 };
                 match n % 7 {
                     0 => format!(r#"{{"kind":"rating","user_id":"u1","n":{n}"#),

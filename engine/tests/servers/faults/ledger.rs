@@ -55,8 +55,6 @@ pub struct Truth {
     pub model: Model,
     /// Partition and offset of what cannot be used.
     pub poison: BTreeSet<(i32, i64)>,
-    /// By partition.
-    pub ends: BTreeMap<i32, i64>,
 }
 
 impl Ledger {
@@ -140,7 +138,10 @@ impl Ledger {
                     }
                 }
             }
-            Err(e) if e.kind() == ErrorKind::Unavailable => self.book.lock().indeterminate += payloads.len() as u64,
+            // A producer learns late of a partition that was just added, and says so.
+            Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
+                self.book.lock().indeterminate += payloads.len() as u64
+            }
             Err(e) => self.findings.add(format!("an append failed: {e}")),
         }
     }
@@ -159,7 +160,6 @@ impl Ledger {
     /// Reads back what is in the topic; what was acknowledged has to be where it was said to be. To be called while nothing is appended.
     pub async fn truth(&self) -> Result<Truth, String> {
         let failed = |e: tress_engine::Error| format!("read the raw topic back: {e}");
-        let mut ends_of = BTreeMap::new();
         for (partition, ends) in (0..).zip(self.log.ends(&self.topic).await.map_err(failed)?) {
             let mut next = self.book.lock().next.get(&partition).copied().unwrap_or(0);
             while next < ends.end {
@@ -190,9 +190,8 @@ impl Ledger {
             if lost > 0 {
                 self.findings.add(format!("{lost} acknowledged records are beyond the end of raw partition {partition}"));
             }
-            ends_of.insert(partition, ends.end);
         }
         let book = self.book.lock();
-        Ok(Truth { model: book.truth.clone(), poison: book.poison.clone(), ends: ends_of })
+        Ok(Truth { model: book.truth.clone(), poison: book.poison.clone() })
     }
 }

@@ -8,6 +8,7 @@
 //! A round inflicts some faults while records come in; then nothing disturbs any more, and sequences, history and dead letters have to be
 //! exactly what was appended. docs/operations/faults.md says how to run it and what a finding looks like.
 
+mod apart;
 mod chance;
 mod cluster;
 mod definitions;
@@ -20,16 +21,19 @@ mod process;
 mod proxy;
 mod readers;
 mod rounds;
-mod serving;
 mod settle;
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tress_engine::faults::Point;
 
+use self::apart::Apart;
+use self::findings::Findings;
 use self::nemesis::Fault;
 use self::rounds::Trial;
+use self::world::World;
 
 /// The rounds of `make test`: every kind of fault once.
 const SHORT: &[&[Fault]] = &[
@@ -49,8 +53,8 @@ const SHORT: &[&[Fault]] = &[
         Fault::KilledAt("serve-1", Point::ReadSetSwap),
         Fault::StoreCutsReplies,
     ],
-    &[Fault::BrokerKilled, Fault::Paused("stream-0"), Fault::StoreRefuses],
-    &[Fault::BrokerPaused, Fault::StoreCutsRequests, Fault::Paused("serve-0"), Fault::PartitionAdded],
+    &[Fault::BrokerKilled, Fault::Paused("stream-0"), Fault::StoreRefuses, Fault::ClockOff("serve-0", -600)],
+    &[Fault::BrokerPaused, Fault::ClockOff("stream-0", 600), Fault::StoreCutsRequests, Fault::Paused("serve-0"), Fault::PartitionAdded],
 ];
 
 fn seed() -> u64 {
@@ -64,6 +68,23 @@ async fn through_kills_pauses_and_servers_that_fail_readers_see_exactly_what_was
         trial.round(faults).await;
     }
     trial.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_for_good_is_refused_with_the_reason_and_for_itself_alone() {
+    let findings = Arc::new(Findings::new());
+    let world = Arc::new(World::start().await);
+    let apart = Apart { world: Arc::clone(&world), findings: Arc::clone(&findings), seed: seed() };
+    findings.begin("a topic made anew, a changelog cut short, a full disk".to_owned());
+    let (anew, short, full) = futures::join!(apart.a_topic_made_anew(0), apart.a_changelog_cut_short(0), apart.a_full_disk(0));
+    for (case, ended) in [("a topic made anew", anew), ("a changelog cut short", short), ("a full disk", full)] {
+        if let Err(why) = ended {
+            findings.add(format!("{case}: {why}"));
+        }
+    }
+    let found = findings.all();
+    assert!(found.is_empty(), "logs are in {}\n{}", world.folder.display(), found.join("\n"));
+    world.remove();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,8 @@ pub enum Fault {
     StoreCutsReplies,
     PartitionAdded,
     PodsJoinAndLeave,
+    /// Its clock is so many seconds ahead, or behind, until it is started again.
+    ClockOff(&'static str, i32),
 }
 
 impl Fault {
@@ -85,12 +87,16 @@ impl Fault {
         Self::StoreCutsReplies,
         Self::PartitionAdded,
         Self::PodsJoinAndLeave,
+        Self::ClockOff("stream-0", 600),
+        Self::ClockOff("stream-1", -600),
+        Self::ClockOff("archive-0", 600),
+        Self::ClockOff("serve-1", -600),
     ];
 
     /// What it disturbs: two of one target do not go together.
     pub const fn target(self) -> &'static str {
         match self {
-            Self::Killed(name) | Self::KilledAt(name, _) | Self::Paused(name) | Self::Stopped(name) => name,
+            Self::Killed(name) | Self::KilledAt(name, _) | Self::Paused(name) | Self::Stopped(name) | Self::ClockOff(name, _) => name,
             Self::BrokerKilled | Self::BrokerPaused | Self::BrokerSlow | Self::BrokerCut | Self::PartitionAdded => "broker",
             Self::StoreKilled
             | Self::StoreRefuses
@@ -121,6 +127,7 @@ impl fmt::Display for Fault {
             Self::StoreCutsRequests => f.write_str("S3 requests cut half-way"),
             Self::StoreCutsReplies => f.write_str("S3 replies lost"),
             Self::PartitionAdded => f.write_str("raw topic gains a partition"),
+            Self::ClockOff(name, seconds) => write!(f, "clock of {name} off by {seconds} s"),
             Self::PodsJoinAndLeave => f.write_str("a stream pod joins and leaves"),
         }
     }
@@ -150,16 +157,11 @@ impl Nemesis {
             }
             Fault::Stopped(name) => {
                 let process = self.cluster.process(name);
+                let ends = process.ends();
                 process.stop();
-                if !process.until(Duration::from_secs(40), |p| p.last().is_some() && p.pid().is_none() || p.steady().is_some()).await {
-                    self.findings.add(format!("{name} was told to stop and did not"));
+                if !process.until(REACHES, |p| p.ends() > ends).await {
+                    self.findings.add(format!("{name} was told to stop and did not in {REACHES:?}"));
                     process.kill();
-                }
-                match process.last() {
-                    Some(ended) if ended.code != Some(0) => {
-                        self.findings.add(format!("{name} was told to stop and ended with {:?}: {:?}", ended.code, ended.report));
-                    }
-                    _ => {}
                 }
             }
             Fault::BrokerKilled => self.server_killed(Server::Broker).await,
@@ -179,12 +181,29 @@ impl Nemesis {
             Fault::StoreCutsRequests => self.store(Mode::CutRequests(9)).await,
             Fault::StoreCutsReplies => self.store(Mode::CutReplies(9)).await,
             Fault::PartitionAdded => self.add_a_partition().await,
+            Fault::ClockOff(name, seconds) => {
+                let process = self.cluster.process(name);
+                process.surround(vec![
+                    ("LD_PRELOAD".to_owned(), self.world.skew().await.display().to_string()),
+                    ("TRESS_TEST_SKEW".to_owned(), seconds.to_string()),
+                ]);
+                process.kill();
+                tokio::time::sleep(HOLDS).await;
+                process.surround(Vec::new());
+                process.kill();
+            }
             Fault::PodsJoinAndLeave => {
                 let process = self.cluster.process("stream-2");
                 process.down(false);
                 tokio::time::sleep(HOLDS).await;
                 process.down(true);
-                if self.chance.lock().one_in(2) { process.stop() } else { { process.kill(); } }
+                if self.chance.lock().one_in(2) {
+                    process.stop()
+                } else {
+                    {
+                        process.kill();
+                    }
+                }
                 process.until(Duration::from_secs(30), |p| p.pid().is_none()).await;
             }
         }

@@ -44,8 +44,9 @@ struct State {
     /// How often it was disturbed, or ended: what was asked of it meanwhile may fail.
     disturbed: u64,
     paused: bool,
-    /// It was killed, or told to stop.
-    ours: bool,
+    asked: Asked,
+    /// How many ended.
+    ends: u32,
     /// What the next one dies at.
     next_fault: Option<String>,
     /// What this one dies at.
@@ -54,9 +55,22 @@ struct State {
     died: u32,
     /// It is not started again.
     down: bool,
+    /// It may end because what it works on is gone.
+    may_fail: bool,
+    /// What the next ones have in their environment besides.
+    environment: Vec<(String, String)>,
     /// How much of its errors was looked at for panics.
     looked: usize,
     last: Option<Ended>,
+}
+
+/// What was asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Asked {
+    #[default]
+    ToRun,
+    ToStop,
+    ToDie,
 }
 
 /// How one ended.
@@ -99,6 +113,7 @@ impl Process {
         };
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).envs(launch.environment.iter().map(|(k, v)| (k, v))).env_remove(faults::VARIABLE);
+        command.envs(state.environment.iter().map(|(k, v)| (k, v)));
         state.fault = state.next_fault.take();
         if let Some(fault) = &state.fault {
             command.env(faults::VARIABLE, fault);
@@ -107,7 +122,7 @@ impl Process {
         command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(output).stderr(file("err"));
         state.child = Some(command.spawn().unwrap_or_else(|e| panic!("{} cannot be started: {e}", launch.program.display())));
         state.started += 1;
-        (state.ours, state.paused) = (false, false);
+        (state.asked, state.paused) = (Asked::ToRun, false);
     }
 
     /// Waits for its end; `None` = it was still running at `stop`.
@@ -130,16 +145,19 @@ impl Process {
         let mut state = self.state.lock();
         state.child = None;
         state.disturbed += 1;
+        state.ends += 1;
         let reasons = || report.as_ref().map(|r| r.reasons.join("; ")).unwrap_or_default();
         let name = &self.name;
         let how = match (status.code(), status.signal()) {
-            _ if state.ours => "was killed".to_owned(),
+            _ if state.asked == Asked::ToDie => "was killed".to_owned(),
+            (Some(0), _) if state.asked == Asked::ToStop => "stopped in good order".to_owned(),
             (None, Some(6)) if state.fault.is_some() => {
                 state.died += 1;
                 format!("died at {}", state.fault.as_deref().and_then(|f| f.split(':').next()).unwrap_or_default())
             }
             (Some(0), _) => "ended with 0".to_owned(),
             (Some(1), _) if !self.findings.is_calm() => "ended with 1".to_owned(),
+            (Some(code), _) if state.may_fail => format!("was refused with {code}"),
             (Some(code), _) => {
                 self.findings.add(format!("{name} ended with {code}: {}", reasons()));
                 format!("ended with {code}")
@@ -179,13 +197,13 @@ impl Process {
             Some(child) => child.try_wait().unwrap().is_none(),
             None => false,
         };
-        (runs && !state.paused && !state.ours).then_some((state.started, state.disturbed))
+        (runs && !state.paused && state.asked == Asked::ToRun).then_some((state.started, state.disturbed))
     }
 
     pub fn kill(&self) -> bool {
         let mut state = self.state.lock();
         state.disturbed += 1;
-        state.ours = true;
+        state.asked = Asked::ToDie;
         match &mut state.child {
             Some(child) => child.kill().is_ok(),
             None => false,
@@ -196,7 +214,7 @@ impl Process {
     pub fn stop(&self) {
         let mut state = self.state.lock();
         state.disturbed += 1;
-        state.ours = true;
+        state.asked = Asked::ToStop;
         signal(&state, "TERM");
     }
 
@@ -218,6 +236,16 @@ impl Process {
         self.state.lock().down = down;
     }
 
+    /// It may end because what it works on is gone: that is asked about, not found.
+    pub fn may_fail(&self) {
+        self.state.lock().may_fail = true;
+    }
+
+    /// The next ones are started with these in their environment.
+    pub fn surround(&self, environment: Vec<(String, String)>) {
+        self.state.lock().environment = environment;
+    }
+
     pub fn pid(&self) -> Option<u32> {
         self.state.lock().child.as_ref().map(Child::id)
     }
@@ -229,6 +257,11 @@ impl Process {
 
     pub fn disarm(&self) {
         self.state.lock().next_fault = None;
+    }
+
+    /// How many ended.
+    pub fn ends(&self) -> u32 {
+        self.state.lock().ends
     }
 
     /// How many died at what they were armed with.

@@ -49,7 +49,13 @@ impl Proxy {
     pub async fn bind() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, listener: Some(listener), mode: watch::Sender::new(Mode::Pass), pieces: Arc::default(), stop: CancellationToken::new() }
+        Self {
+            address,
+            listener: Some(listener),
+            mode: watch::Sender::new(Mode::Pass),
+            pieces: Arc::default(),
+            stop: CancellationToken::new(),
+        }
     }
 
     /// Passes on to `server` from now on.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::apart::Apart;
 use super::chance::Chance;
 use super::cluster::Cluster;
 use super::findings::Findings;
@@ -22,6 +23,9 @@ use super::world::World;
 const USERS: u32 = 8;
 /// Records come in for this long before the first fault of a round, and after the last.
 const AROUND: Duration = Duration::from_millis(400);
+
+/// After so many rounds comes a case of its own.
+const EACH: u32 = 6;
 
 /// A cluster under test.
 pub struct Trial {
@@ -45,11 +49,11 @@ impl Trial {
         findings.say(format!("servers run; logs are in {}", world.logs().display()));
         let mut chance = Chance::of(seed);
         let prepared = world.prepare("movies", "ratings", 3).await;
-        world.route(&prepared).await;
+        let routes = world.routes("cluster", &[&prepared]).await;
         let ledger = Ledger::new("ratings", world.platform.log("main").unwrap(), Arc::clone(&findings), chance.fork());
         let ledger = Arc::new(ledger);
         ledger.of_users(0..USERS);
-        let cluster = Cluster::start(&world, &prepared, &findings);
+        let cluster = Cluster::start(&world, (&prepared, &routes), &findings);
         let (stop, mut tasks) = (CancellationToken::new(), tokio::task::JoinSet::new());
         tasks.spawn(Arc::clone(&ledger).produce(stop.clone()));
         for serving in &cluster.serving {
@@ -61,10 +65,6 @@ impl Trial {
         let mut trial = Self { seed, settle, nemesis: Arc::new(nemesis), findings, rounds: 0, inflicted: BTreeMap::new(), stop, tasks };
         trial.round(&[]).await;
         trial
-    }
-
-    pub const fn findings(&self) -> &Arc<Findings> {
-        &self.findings
     }
 
     /// One round: all these faults at once.
@@ -104,7 +104,30 @@ impl Trial {
                 !fits
             });
             self.round(&faults).await;
+            if self.rounds.is_multiple_of(EACH) {
+                self.apart().await;
+            }
         }
+    }
+
+    /// One of the cases that have a signal of their own, in turn.
+    async fn apart(&mut self) {
+        let (world, findings) = (Arc::clone(&self.settle.world), Arc::clone(&self.findings));
+        let number = self.rounds / EACH;
+        let apart = Apart { world, findings, seed: self.seed.wrapping_add(u64::from(number)) };
+        let cases = ["raw topic deleted and made again", "changelog cut short", "disk of a process that serves full"];
+        let name = cases[number as usize % cases.len()];
+        self.findings.begin(name.to_owned());
+        let ended = match number % 3 {
+            0 => apart.a_topic_made_anew(number).await,
+            1 => apart.a_changelog_cut_short(number).await,
+            _ => apart.a_full_disk(number).await,
+        };
+        if let Err(why) = ended {
+            self.findings.add(why);
+        }
+        self.findings.calm();
+        *self.inflicted.entry(name.to_owned()).or_default() += 1;
     }
 
     /// Ends everything, and tells.

@@ -9,7 +9,7 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondTy
 use futures::TryStreamExt;
 use tress_engine::dead_letters::{self, Selection};
 use tress_engine::history::{History, Scan};
-use tress_engine::serve::{Client, Wanted};
+use tress_engine::serve::Client;
 
 use super::cluster::{Cluster, Serving};
 use super::events::name;
@@ -210,10 +210,4 @@ fn stored(batch: &arrow::array::RecordBatch) -> Vec<((String, i64, i64), Stored)
             (key, Stored { version: versions.value(r), raw_hash: hashes.value(r), row })
         })
         .collect()
-}
-
-/// What a read of one feature that cannot be loaded says.
-pub async fn refusal(client: &Client, feature: &str) -> Option<tress_engine::Error> {
-    let entity = tress_engine::entity::Entity::String(name(0));
-    client.get(feature, &entity, &Wanted::default()).await.err()
 }

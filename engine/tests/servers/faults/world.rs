@@ -1,5 +1,6 @@
 //! What a cluster of processes runs on: a Kafka and an S3 server of its own, each behind a proxy, and the files that a pod has mounted.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -7,12 +8,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use object_store::path::Path as Place;
 use object_store::{ObjectStoreExt, PutPayload};
-use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use tress_configs::job::{Demanded, Outcome};
 use tress_engine::clock::SystemClock;
 use tress_engine::platform::Platform;
-use tress_engine::serve::RouteFile;
+use tress_engine::serve::{Pinned, Route, RouteFile};
 
 use super::definitions::{Defined, PlanFile, TITLES, title};
 use super::events::ITEMS;
@@ -38,7 +38,6 @@ pub struct World {
     pub platform: Platform,
     /// One restart or partition change of a server at a time.
     pub servers: tokio::sync::Mutex<()>,
-    routes: Mutex<RouteFile>,
 }
 
 /// A signal revision and its features, prepared.
@@ -72,15 +71,11 @@ impl World {
         let (platform, _) = Platform::open(&direct, Arc::new(SystemClock)).unwrap();
         let lake = platform.lake().store();
         lake.put(&Place::from(TITLES), PutPayload::from(titles())).await.unwrap();
-        Self { folder, kafka, s3, to_kafka, to_s3, platform_file, platform, servers: tokio::sync::Mutex::default(), routes: Mutex::default() }
+        Self { folder, kafka, s3, to_kafka, to_s3, platform_file, platform, servers: tokio::sync::Mutex::default() }
     }
 
     pub fn logs(&self) -> PathBuf {
         self.folder.join("logs")
-    }
-
-    pub fn routes_file(&self) -> PathBuf {
-        self.folder.join("routes.json")
     }
 
     /// A role of `tress-engine`.
@@ -90,7 +85,14 @@ impl World {
         Launch { program: env!("CARGO_BIN_EXE_tress-engine").into(), arguments: all, environment: Vec::new() }
     }
 
-    /// Runs a job that has to succeed.
+    /// A process that serves what is routed, with a state folder of its name.
+    pub fn serve(&self, name: &str, routes: &Path, (grpc, http): (SocketAddr, SocketAddr)) -> Launch {
+        let state = self.folder.join(name);
+        let (routes, state) = (routes.display().to_string(), state.display().to_string());
+        self.engine(&["serve", "--routes", &routes, "--state", &state, "--grpc", &grpc.to_string(), "--http", &http.to_string()])
+    }
+
+    /// Runs a job to its end.
     pub async fn job(&self, arguments: &[&str]) -> Ended {
         let launch = self.engine(arguments);
         let output = tokio::task::spawn_blocking(move || {
@@ -125,27 +127,31 @@ impl World {
         Prepared { defined, uid, demands }
     }
 
-    /// Routes readers to the features of this one as well.
-    pub async fn route(&self, prepared: &Prepared) {
-        let routes = {
-            let mut routes = self.routes.lock();
-            let namespace = &prepared.defined.namespace;
-            for (name, file) in [("all", &prepared.defined.all), ("liked", &prepared.defined.liked)] {
-                let live = tress_engine::serve::Pinned { uid: format!("{namespace}-{name}"), digest: file.digest.clone() };
-                let route = tress_engine::serve::Route {
-                    feature_uid: None,
-                    live: Some(live),
-                    trial: None,
-                    loaded: Vec::new(),
-                    weight_bp: 0,
-                    epoch: 1,
-                    attempt: None,
-                };
-                routes.features.insert(format!("{namespace}/{name}"), route);
+    /// A route file for the features of these.
+    pub async fn routes(&self, name: &str, prepared: &[&Prepared]) -> PathBuf {
+        let mut file = RouteFile::default();
+        for of in prepared {
+            let namespace = &of.defined.namespace;
+            for (name, plan) in [("all", &of.defined.all), ("liked", &of.defined.liked)] {
+                let live = Some(Pinned { uid: format!("{namespace}-{name}"), digest: plan.digest.clone() });
+                let route = Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None };
+                file.features.insert(format!("{namespace}/{name}"), route);
             }
-            routes.clone()
-        };
-        routes.write(&self.routes_file()).await.unwrap();
+        }
+        let path = self.folder.join(format!("{name}-routes.json"));
+        file.write(&path).await.unwrap();
+        path
+    }
+
+    /// A library that puts the clock of a process off, made when it is first needed.
+    pub async fn skew(&self) -> PathBuf {
+        let _one = self.servers.lock().await;
+        let (source, library) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/faults/skew.c"), self.folder.join("skew.so"));
+        if !library.exists() {
+            let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+            assert!(made.expect("a C compiler").success(), "skew.c does not compile");
+        }
+        library
     }
 
     /// Removes what it made; called when nothing was found.
