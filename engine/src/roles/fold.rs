@@ -11,11 +11,11 @@ use crate::archive::Archive;
 use crate::backfill::{ArchivedTopic, Backfill, ExternalFiles, RawLog, Tables};
 use crate::base::{self, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::history::History;
 use crate::lake::Lake;
-use crate::layout;
 use crate::platform::Platform;
+use crate::{layout, prepare};
 
 /// What is in the topic and not in the archive yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub enum Fresh {
 /// A backfill of `history`'s signal, `parallelism` tasks at a time.
 ///
 /// # Errors
-/// `NotFound` when the platform has not a connection that the plan names; when the log does not answer.
+/// `NotFound` when the platform has not a connection that the plan names; `Invalid` when the topic is another one than the revision was
+/// prepared with; when log or lake do not answer.
 pub async fn backfill(
     platform: &Platform,
     history: History,
@@ -37,6 +38,9 @@ pub async fn backfill(
     shutdown: CancellationToken,
 ) -> Result<Backfill> {
     let plan = Arc::clone(history.plan());
+    if plan.source.batch == BatchPlan::Archive {
+        same_topic(platform, history.uid(), &plan).await?;
+    }
     Ok(Backfill {
         history,
         raw: raw_log(platform, &plan, fresh).await?,
@@ -45,6 +49,18 @@ pub async fn backfill(
         parallelism,
         shutdown,
     })
+}
+
+/// A topic that was deleted and made again has an archive of its own: before the first seal nothing else would tell it from the first.
+async fn same_topic(platform: &Platform, uid: &str, plan: &SignalPlan) -> Result<()> {
+    let topic = &plan.source.stream.topic;
+    let id = platform.log(&plan.source.stream.connection)?.id(topic).await?;
+    match prepare::read(platform, uid).await? {
+        Some(revision) if revision.topic_id != id.topic => Err(Error::invalid(format!(
+            "backfill {uid}: topic {topic} was deleted and made again since this revision was prepared; prepare a new revision"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The raw events of a signal at rest.

@@ -15,7 +15,7 @@ use super::cluster::{Serving, free};
 use super::events::name;
 use super::findings::Findings;
 use super::ledger::{Ledger, Truth};
-use super::process::{Launch, Process};
+use super::process::{Ended, Launch, Process};
 use super::readers::is_ready;
 use super::settle::exact;
 use super::world::{Prepared, World};
@@ -55,16 +55,21 @@ impl Kept {
 }
 
 impl Apart {
-    /// The raw topic is deleted and made again: stream and backfill refuse it with the reason, readers keep what they had.
+    /// The raw topic is deleted and made again, with more records than it had, while the stream is paused: stream and backfill refuse it
+    /// with the reason, nothing of it is read, and readers keep what they had.
     pub async fn a_topic_made_anew(&self, number: u32) -> Result<(), String> {
-        let own = self.own(&format!("anew{number}"), 60).await?;
+        let own = self.own(&format!("anew{number}"), 40).await?;
         let (uid, topic) = (own.prepared.uid.as_str(), own.prepared.defined.topic.as_str());
-        let stream = self.keep(&format!("anew{number}-stream"), self.world.engine(&["stream", "--uid", uid]));
+        let stream = self.keep(&format!("{uid}-stream"), self.world.engine(&["stream", "--uid", uid]));
+        let archive = self.world.engine(&["archive", "--connection", "main", "--topic", topic, "--interval", "1"]);
+        let archive = self.keep(&format!("{uid}-archive"), archive);
         let (serving, served) = self.serve(&format!("anew{number}-serve"), &[&own.prepared], None).await;
         self.reads(&serving, &own).await?;
         let log = self.world.platform.log("main").unwrap();
         let id = log.id(topic).await.map_err(|e| e.to_string())?;
         stream.process.may_fail();
+        archive.process.may_fail();
+        stream.process.pause();
         log.delete(topic).await.map_err(|e| format!("delete the topic: {e}"))?;
         log.create(topic, 2).await.map_err(|e| format!("make the topic again: {e}"))?;
         if log.id(topic).await.map_err(|e| e.to_string())? == id {
@@ -72,27 +77,34 @@ impl Apart {
         }
         let other = Ledger::new(topic, log, Arc::clone(&self.findings), Chance::of(self.seed + 1));
         other.of_users(0..8);
-        for _ in 0..20 {
+        for _ in 0..120 {
             other.append().await;
         }
+        stream.process.go_on();
         let refused = |process: &Process| process.last().is_some_and(|ended| ended.code == Some(2));
         if !stream.process.until(PATIENCE, refused).await {
             return Err(format!("the stream goes on with another topic of that name: {:?}", stream.process.last()));
         }
-        let reasons = stream.process.last().and_then(|ended| ended.report).map(|report| report.reasons.join("; ")).unwrap_or_default();
-        if !reasons.contains(topic) {
-            return Err(format!("the stream does not name the topic that is another now: {reasons}"));
+        self.told("the stream", stream.process.last().as_ref(), topic)?;
+        for step in ["run", "plan"] {
+            let folded = self.world.job(&["backfill", step, "--uid", uid]).await;
+            if folded.code != Some(2) {
+                return Err(format!("backfill {step} of another topic of that name ended with {:?}: {:?}", folded.code, folded.report));
+            }
+            self.told("the backfill", Some(&folded), topic)?;
         }
-        self.findings.say(format!("the stream says: {reasons}"));
-        let folded = self.world.job(&["backfill", "run", "--uid", uid]).await;
-        if folded.code != Some(2) {
-            return Err(format!("a backfill of another topic of that name ended with {:?}: {:?}", folded.code, folded.report));
-        }
-        self.findings.say(format!("the backfill says: {}", folded.report.map(|r| r.reasons.join("; ")).unwrap_or_default()));
         self.reads(&serving, &own).await?;
-        stream.end().await;
-        served.end().await;
+        for process in [stream, archive, served] {
+            process.end().await;
+        }
         Ok(())
+    }
+
+    /// A reason has to name what it is about.
+    fn told(&self, who: &str, ended: Option<&Ended>, about: &str) -> Result<(), String> {
+        let reasons = ended.and_then(|ended| ended.report.as_ref()).map(|report| report.reasons.join("; ")).unwrap_or_default();
+        self.findings.say(format!("{who} says: {reasons}"));
+        if reasons.contains(about) { Ok(()) } else { Err(format!("{who} does not name {about}: {reasons}")) }
     }
 
     /// The changelog lost what no base covers: a process that starts then says so of these features, and answers for others.

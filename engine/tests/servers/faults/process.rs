@@ -47,7 +47,7 @@ struct State {
     asked: Asked,
     /// How many ended.
     ends: u32,
-    /// What the next one dies at.
+    /// What the next ones die at, until one has come there.
     next_fault: Option<String>,
     /// What this one dies at.
     fault: Option<String>,
@@ -114,7 +114,7 @@ impl Process {
         let mut command = Command::new(&launch.program);
         command.args(&launch.arguments).envs(launch.environment.iter().map(|(k, v)| (k, v))).env_remove(faults::VARIABLE);
         command.envs(state.environment.iter().map(|(k, v)| (k, v)));
-        state.fault = state.next_fault.take();
+        state.fault = state.next_fault.clone();
         if let Some(fault) = &state.fault {
             command.env(faults::VARIABLE, fault);
         }
@@ -153,6 +153,7 @@ impl Process {
             (Some(0), _) if state.asked == Asked::ToStop => "stopped in good order".to_owned(),
             (None, Some(6)) if state.fault.is_some() => {
                 state.died += 1;
+                state.next_fault = None;
                 format!("died at {}", state.fault.as_deref().and_then(|f| f.split(':').next()).unwrap_or_default())
             }
             (Some(0), _) => "ended with 0".to_owned(),
@@ -250,7 +251,7 @@ impl Process {
         self.state.lock().child.as_ref().map(Child::id)
     }
 
-    /// Lets the next one die at `fault`.
+    /// Lets the next one that comes there die at `fault`.
     pub fn arm(&self, fault: String) {
         self.state.lock().next_fault = Some(fault);
     }
