@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::history::History;
 use crate::lake::Lake;
 use crate::platform::Platform;
-use crate::{layout, prepare};
+use crate::prepare;
 
 /// What is in the topic and not in the archive yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +29,7 @@ pub enum Fresh {
 /// A backfill of `history`'s signal, `parallelism` tasks at a time.
 ///
 /// # Errors
-/// `NotFound` when the platform has not a connection that the plan names; `Invalid` when the topic is another one than the revision was
-/// prepared with; when log or lake do not answer.
+/// `NotFound` when the platform has not a connection that the plan names; when the log does not answer.
 pub async fn backfill(
     platform: &Platform,
     history: History,
@@ -38,12 +37,10 @@ pub async fn backfill(
     shutdown: CancellationToken,
 ) -> Result<Backfill> {
     let plan = Arc::clone(history.plan());
-    if plan.source.batch == BatchPlan::Archive {
-        same_topic(platform, history.uid(), &plan).await?;
-    }
+    let raw = raw_log(platform, (history.uid(), &plan), fresh).await?;
     Ok(Backfill {
         history,
-        raw: raw_log(platform, &plan, fresh).await?,
+        raw,
         tables: Tables { lakes: tables(platform, &plan)?, plan },
         clock: Arc::clone(platform.clock()),
         parallelism,
@@ -51,33 +48,28 @@ pub async fn backfill(
     })
 }
 
-/// A topic that was deleted and made again has an archive of its own: before the first seal nothing else would tell it from the first.
-async fn same_topic(platform: &Platform, uid: &str, plan: &SignalPlan) -> Result<()> {
-    let topic = &plan.source.stream.topic;
-    let id = platform.log(&plan.source.stream.connection)?.id(topic).await?;
-    match prepare::read(platform, uid).await? {
-        Some(revision) if revision.topic_id != id.topic => Err(Error::invalid(format!(
-            "backfill {uid}: topic {topic} was deleted and made again since this revision was prepared; prepare a new revision"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// The raw events of a signal at rest.
+/// The raw events of a signal revision at rest.
 ///
 /// # Errors
-/// When the log or the lake does not answer.
-pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>, fresh: Fresh) -> Result<Arc<dyn RawLog>> {
+/// `Invalid` when the topic is another one than the revision was prepared with; when the log or the lake does not answer.
+pub async fn raw_log(platform: &Platform, (uid, plan): (&str, &Arc<SignalPlan>), fresh: Fresh) -> Result<Arc<dyn RawLog>> {
     match &plan.source.batch {
         BatchPlan::Archive => {
             let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
             let log = platform.log(connection)?;
             let id = log.id(topic).await?;
+            // Before the first seal nothing in history tells a topic that was made anew from the first.
+            if prepare::read(platform, uid).await?.is_some_and(|revision| revision.topic_id != id.topic) {
+                return Err(Error::invalid(format!(
+                    "backfill {uid}: topic {topic} was deleted and made again since this revision was prepared; prepare a new revision"
+                )));
+            }
             let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
             if fresh == Fresh::Archive {
                 archive.archive_now().await?;
             }
-            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+            let decoder = prepare::decoder_of(platform, plan, uid).await?;
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan), decoder)))
         }
         BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
     }
@@ -95,7 +87,8 @@ pub async fn make_base(platform: &Platform, history: &History, demands: &Demands
     let manifest = base::update(history, demands).await?;
     if let Some(manifest) = &manifest {
         let record = Base::new(manifest.number).record();
-        platform.own_log().append(&layout::changelog(history.uid()), BASE_PARTITION, vec![record]).await?;
+        let topics = prepare::topics(platform, history.uid()).await?;
+        platform.own_log().append(&topics.changelog, BASE_PARTITION, vec![record]).await?;
     }
     Ok(manifest)
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tress_engine::entity::Entity;
-use tress_engine::layout;
 use tress_engine::log::Position;
+use tress_engine::prepare;
 use tress_engine::serve::{Client, Wanted};
 
 use super::chance::Chance;
@@ -120,7 +120,8 @@ impl Apart {
         for stream in streams {
             stream.end().await;
         }
-        let (own_log, changelog) = (self.world.platform.own_log(), layout::changelog(&lost.prepared.uid));
+        let own_log = self.world.platform.own_log();
+        let changelog = prepare::topics(&self.world.platform, &lost.prepared.uid).await.map_err(|e| e.to_string())?.changelog;
         let ends = own_log.ends(&changelog).await.map_err(|e| e.to_string())?;
         let before: Vec<Position> = (0..).zip(&ends).map(|(partition, ends)| Position { partition, offset: ends.end }).collect();
         own_log.trim(&changelog, &before).await.map_err(|e| format!("cut the changelog short: {e}"))?;

@@ -164,7 +164,8 @@ impl Ledger {
             let mut next = self.book.lock().next.get(&partition).copied().unwrap_or(0);
             while next < ends.end {
                 let from = Position { partition, offset: next };
-                let records = self.log.read(&self.topic, from, 1 << 20, Duration::from_secs(10)).await.map_err(failed)?;
+                let read = self.log.read(&self.topic, from, 1 << 20, Duration::from_secs(10)).await.map_err(failed)?;
+                let records = read.records;
                 let mut book = self.book.lock();
                 for record in records {
                     if record.offset != next {

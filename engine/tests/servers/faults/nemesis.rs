@@ -63,7 +63,7 @@ impl Fault {
         Self::KilledAt("archive-1", Point::ArchiveCommitted),
         Self::KilledAt("plan", Point::WorkPlanPut),
         Self::KilledAt("tasks-0", Point::TaskFile),
-        Self::KilledAt("tasks-1", Point::TaskManifest),
+        Self::KilledAt("tasks-0", Point::TaskManifest),
         Self::KilledAt("seal", Point::SealCommit),
         Self::KilledAt("seal", Point::SealCommitted),
         Self::KilledAt("seal", Point::BaseRun),
@@ -235,7 +235,8 @@ impl Nemesis {
         if !process.until(REACHES, |p| p.died() > died).await {
             process.disarm();
             process.kill();
-            self.findings.add(format!("{name} did not come to {} in {REACHES:?}: nothing was tried", point.name()));
+            self.findings.say(format!("{name} did not come to {} in {REACHES:?}: nothing was tried", point.name()));
+            self.findings.ended(name, &format!("did not come to {}", point.name()));
         }
     }
 

@@ -9,6 +9,7 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondTy
 use futures::TryStreamExt;
 use tress_engine::dead_letters::{self, Selection};
 use tress_engine::history::{History, Scan};
+use tress_engine::prepare;
 use tress_engine::serve::Client;
 
 use super::cluster::{Cluster, Serving};
@@ -135,7 +136,8 @@ impl Settle {
     /// Each record that cannot be used was put aside, and nothing else.
     async fn letters(&self, truth: &Truth) -> Result<(), String> {
         let log = self.world.platform.own_log();
-        let letters = dead_letters::list(log.as_ref(), &self.cluster.prepared.uid, &Selection::first(usize::MAX)).await;
+        let topics = prepare::topics(&self.world.platform, &self.cluster.prepared.uid).await.map_err(|e| format!("find topics: {e}"))?;
+        let letters = dead_letters::list(log.as_ref(), &topics.dead_letters, &Selection::first(usize::MAX)).await;
         let letters = letters.map_err(|e| format!("list dead letters: {e}"))?;
         let places = letters.iter().filter_map(|kept| kept.letter.partition.zip(kept.letter.offset));
         let aside: BTreeSet<(i32, i64)> = places.collect();
