@@ -168,8 +168,8 @@ fn mount(folder: &Path, name: &str, (s3, kafka, endpoint): (&Server, &str, &str)
         std::fs::copy(s3.tell(key), secret.join(key)).unwrap();
     }
     let text = format!(
-        "connections:\n  main: {{kafka: {{bootstrap: [\"{kafka}\"]}}}}\n  lake: {{objectStore: {{url: \"s3://{}/faults\", endpoint: \
-         \"{endpoint}\", credentialsSecret: lake}}}}\noutputs: {{lake: lake, changelog: main}}\nsecrets: {}/secrets\n",
+        "connections:\n  main: {{kafka: {{bootstrap: [\"{kafka}\"]}}, namespaces: [\"*\"]}}\n  lake: {{objectStore: {{url: \"s3://{}/faults\", endpoint: \
+         \"{endpoint}\", credentialsSecret: lake}}, namespaces: [\"*\"]}}\noutputs: {{lake: lake, changelog: main}}\nsecrets: {}/secrets\n",
         s3.tell("bucket"),
         folder.display(),
     );
