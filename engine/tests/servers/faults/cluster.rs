@@ -121,10 +121,11 @@ impl Cluster {
     async fn fold(&self, world: &World) {
         let uid = self.prepared.uid.as_str();
         let demands = self.prepared.demands.display().to_string();
+        let base = world.engine(&["backfill", "base", "--uid", uid]);
         while !self.stop.is_cancelled() {
             let planned = self.until_done("plan", &world.engine(&["backfill", "plan", "--uid", uid])).await;
             let Some(Facts::Planned { backfill, .. }) = planned.and_then(|ended| ended.report?.facts) else {
-                self.until_done("base", &world.engine(&["backfill", "base", "--uid", uid])).await;
+                self.until_done("base", &base).await;
                 self.stop.run_until_cancelled(tokio::time::sleep(IDLE)).await;
                 continue;
             };
@@ -136,8 +137,8 @@ impl Cluster {
             });
             futures::future::join_all(tasks).await;
             let seal = world.engine(&["backfill", "seal", "--uid", uid, "--backfill", &number, "--demands", &demands]);
-            if self.until_done("seal", &seal).await.is_some() {
-                self.sealed.fetch_add(1, Ordering::Relaxed);
+            if self.until_done("seal", &seal).await.is_some() && self.sealed.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
+                self.until_done("base", &base).await;
             }
         }
     }

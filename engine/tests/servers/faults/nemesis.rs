@@ -213,7 +213,8 @@ impl Nemesis {
     async fn kill(&self, name: &str) {
         let process = self.cluster.process(name);
         if !process.until(REACHES, |p| p.steady().is_some()).await {
-            return self.findings.add(format!("{name} did not run for {REACHES:?}"));
+            self.findings.ended(name, "did not run");
+            return self.findings.say(format!("{name} did not run for {REACHES:?}: nothing was tried"));
         }
         let within = self.chance.lock().below(if name.contains('-') && !name.starts_with("tasks") { 2000 } else { 300 });
         tokio::time::sleep(Duration::from_millis(within)).await;
