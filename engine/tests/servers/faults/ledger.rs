@@ -140,7 +140,7 @@ impl Ledger {
             }
             // A producer learns late of a partition that was just added, and says so.
             Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::NotFound) => {
-                self.book.lock().indeterminate += payloads.len() as u64
+                self.book.lock().indeterminate += payloads.len() as u64;
             }
             Err(e) => self.findings.add(format!("an append failed: {e}")),
         }

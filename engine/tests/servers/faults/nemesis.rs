@@ -198,7 +198,7 @@ impl Nemesis {
                 tokio::time::sleep(HOLDS).await;
                 process.down(true);
                 if self.chance.lock().one_in(2) {
-                    process.stop()
+                    process.stop();
                 } else {
                     {
                         process.kill();

@@ -68,9 +68,9 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Asked {
     #[default]
-    ToRun,
-    ToStop,
-    ToDie,
+    Run,
+    Stop,
+    Die,
 }
 
 /// How one ended.
@@ -122,7 +122,7 @@ impl Process {
         command.env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(output).stderr(file("err"));
         state.child = Some(command.spawn().unwrap_or_else(|e| panic!("{} cannot be started: {e}", launch.program.display())));
         state.started += 1;
-        (state.asked, state.paused) = (Asked::ToRun, false);
+        (state.asked, state.paused) = (Asked::Run, false);
     }
 
     /// Waits for its end; `None` = it was still running at `stop`.
@@ -149,8 +149,8 @@ impl Process {
         let reasons = || report.as_ref().map(|r| r.reasons.join("; ")).unwrap_or_default();
         let name = &self.name;
         let how = match (status.code(), status.signal()) {
-            _ if state.asked == Asked::ToDie => "was killed".to_owned(),
-            (Some(0), _) if state.asked == Asked::ToStop => "stopped in good order".to_owned(),
+            _ if state.asked == Asked::Die => "was killed".to_owned(),
+            (Some(0), _) if state.asked == Asked::Stop => "stopped in good order".to_owned(),
             (None, Some(6)) if state.fault.is_some() => {
                 state.died += 1;
                 state.next_fault = None;
@@ -198,13 +198,13 @@ impl Process {
             Some(child) => child.try_wait().unwrap().is_none(),
             None => false,
         };
-        (runs && !state.paused && state.asked == Asked::ToRun).then_some((state.started, state.disturbed))
+        (runs && !state.paused && state.asked == Asked::Run).then_some((state.started, state.disturbed))
     }
 
     pub fn kill(&self) -> bool {
         let mut state = self.state.lock();
         state.disturbed += 1;
-        state.asked = Asked::ToDie;
+        state.asked = Asked::Die;
         match &mut state.child {
             Some(child) => child.kill().is_ok(),
             None => false,
@@ -215,7 +215,7 @@ impl Process {
     pub fn stop(&self) {
         let mut state = self.state.lock();
         state.disturbed += 1;
-        state.asked = Asked::ToStop;
+        state.asked = Asked::Stop;
         signal(&state, "TERM");
     }
 
