@@ -26,6 +26,10 @@ bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 fuzz: ## the bounded fuzz tests of `make test`, for longer (MINUTES=10; GUIDED=1: by libFuzzer, with a nightly toolchain)
 	@scripts/fuzz
 
+.PHONY: soak
+soak: ## faults on real processes and servers, round after round (MINUTES=60, SEED=… repeats a run)
+	@scripts/soak
+
 .PHONY: bless
 bless: ## rewrite generated files and golden outputs after an intended change
 	@TRESS_BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked --quiet

@@ -118,6 +118,8 @@ impl Archive {
                 return Ok(snapshot);
             }
             let written = self.write_files(work, &snapshot).await?;
+            // Offsets may have come to be another topic's while they were read.
+            self.check_topic().await?;
             match self.table.commit(&snapshot, &written, self.clock.now_micros()).await {
                 Ok(()) => overtaken = 0,
                 // Somebody else archived meanwhile: go on from what they committed. Equal files are theirs now.

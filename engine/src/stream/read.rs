@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Lease;
-use super::{Settings, Shared};
+use super::{Settings, Shared, intake};
 use crate::error::{Error, Result};
 use crate::log::{Batch, Position, Record};
 
@@ -42,6 +42,9 @@ pub async fn run(shared: Arc<Shared>, (lease, from): (Lease, i64), to: To, stop:
         let reading = shared.status.until_it_works(&who, &stop, || shared.raw.read(&shared.source.topic, at, fetch_bytes, poll));
         let Some(batch) = stop.run_until_cancelled(reading).await else { return Ok(()) };
         let Batch { mut records, next } = batch?;
+        let looking = shared.status.until_it_works(&who, &stop, || intake::still_the_same(&shared));
+        let Some(same) = stop.run_until_cancelled(looking).await else { return Ok(()) };
+        same?;
         if next == at.offset {
             shared.progress.at_end(lease, at.offset, as_of);
             continue;

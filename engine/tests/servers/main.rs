@@ -8,6 +8,7 @@ mod avro;
 mod broken;
 mod broker;
 mod engine;
+mod faults;
 mod groups;
 mod kafka_log;
 mod lake;
