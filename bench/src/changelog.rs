@@ -42,7 +42,11 @@ pub async fn write(deployment: &Deployment, log: &dyn Log, columns: &[String], t
 }
 
 /// Every record of a topic, partition by partition.
-pub async fn each(log: &dyn Log, topic: &str, mut take: impl FnMut(&tress_engine::log::Record) -> tress_engine::Result<()>) -> anyhow::Result<()> {
+pub async fn each(
+    log: &dyn Log,
+    topic: &str,
+    mut take: impl FnMut(&tress_engine::log::Record) -> tress_engine::Result<()>,
+) -> anyhow::Result<()> {
     for (partition, ends) in (0..).zip(log.ends(topic).await?) {
         let mut at = Position { partition, offset: ends.start };
         while at.offset < ends.end {

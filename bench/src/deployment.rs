@@ -11,9 +11,9 @@ use anyhow::{Context, anyhow, ensure};
 use serde_json::Value;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use tress_engine::clock::SystemClock;
-use tress_engine::{ErrorKind, layout};
 use tress_engine::log::Log;
 use tress_engine::platform::Platform;
+use tress_engine::{ErrorKind, layout};
 
 use crate::plans::Plans;
 
@@ -110,7 +110,11 @@ impl Deployment {
                     if done != before {
                         (before, moved) = (done, Instant::now());
                     }
-                    ensure!(moved.elapsed() < PATIENCE, "the stream stands at {done}, {left} raw records are left; its log is {}", running.log.display());
+                    ensure!(
+                        moved.elapsed() < PATIENCE,
+                        "the stream stands at {done}, {left} raw records are left; its log is {}",
+                        running.log.display()
+                    );
                 }
                 // A broker that stands still is what some lines are about.
                 Err(e) if e.kind() == ErrorKind::Unavailable && moved.elapsed() < PATIENCE => {}

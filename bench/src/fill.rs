@@ -39,8 +39,9 @@ pub struct Topic {
     bootstrap: String,
     #[arg(long)]
     topic: String,
+    /// None: it is only deleted.
     #[arg(long)]
-    partitions: i32,
+    partitions: Option<i32>,
 }
 
 #[derive(clap::Args)]
@@ -86,7 +87,9 @@ impl Topic {
     pub async fn run(self) -> anyhow::Result<Value> {
         let log = KafkaLog::open(Connection::plain(&self.bootstrap))?;
         log.delete(&self.topic).await?;
-        log.create(&self.topic, self.partitions).await?;
+        if let Some(partitions) = self.partitions {
+            log.create(&self.topic, partitions).await?;
+        }
         Ok(json!({"topic": self.topic}))
     }
 }

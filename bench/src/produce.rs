@@ -89,7 +89,8 @@ impl Producer {
                 let at = began_micros + i64::try_from(at.as_micros())?;
                 let mut payload = format!("{{\"event_no\":{},\"ts\":{at},\"seen\":{at},", FIRST + number).into_bytes();
                 payload.extend_from_slice(rest);
-                batch[usize::try_from(events::partition_of(user, partitions))?].push(NewRecord { payload: payload.into(), ..NewRecord::default() });
+                batch[usize::try_from(events::partition_of(user, partitions))?]
+                    .push(NewRecord { payload: payload.into(), ..NewRecord::default() });
                 Ok(())
             };
             while sent < due {
@@ -102,7 +103,13 @@ impl Producer {
             while WARM + PROBE * u32::try_from(probes)? < now {
                 let at = if self.rate > 0.0 { WARM + PROBE * u32::try_from(probes)? } else { now };
                 let user = probed(probes);
-                put(Some(user), at, sent + probes, format!("\"user_id\":{user},\"kind\":\"buy\",\"surface\":\"item\",\"device\":\"web\",\"session\":\"probe\"}}").as_bytes())?;
+                put(
+                    Some(user),
+                    at,
+                    sent + probes,
+                    format!("\"user_id\":{user},\"kind\":\"buy\",\"surface\":\"item\",\"device\":\"web\",\"session\":\"probe\"}}")
+                        .as_bytes(),
+                )?;
                 probes += 1;
             }
             for (partition, records) in (0..).zip(batch).filter(|(_, records)| !records.is_empty()) {
@@ -138,7 +145,8 @@ impl Producer {
 
 fn bodies(data: &Path) -> anyhow::Result<Vec<Body>> {
     let events = events::first(data, BODIES)?;
-    let rest: Vec<usize> = (0..events.num_columns()).filter(|c| !["event_no", "ts", "seen"].contains(&events.schema().field(*c).name().as_str())).collect();
+    let rest: Vec<usize> =
+        (0..events.num_columns()).filter(|c| !["event_no", "ts", "seen"].contains(&events.schema().field(*c).name().as_str())).collect();
     let lines = Lines::of(events.project(&rest)?)?;
     let body = |(row, json): (usize, &Vec<u8>)| Body { user: lines.user(row), rest: json[1..].to_vec() };
     Ok(lines.json.iter().enumerate().map(body).collect())

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tress_engine::log::Log;
 use tress_engine::stream::Settings;
 
 use crate::changelog;
@@ -21,7 +22,7 @@ pub struct Stream {
     /// The broker's process: its CPU time is told, too.
     #[arg(long)]
     broker: u32,
-    /// Stops the broker after so many seconds, for so many: `3+10`.
+    /// Stops the broker so many seconds after the first rows were published, for so many: `3+10`.
     #[arg(long)]
     pause: Option<Pause>,
     /// Events a second that are produced meanwhile …
@@ -63,7 +64,7 @@ impl Stream {
         let broker_before = process_seconds(broker)?;
         let mut running = deployment.stream()?;
         let watch = Watch::start(running.pid())?;
-        let pausing = pause.map(|pause| tokio::spawn(stand_still(broker, pause)));
+        let pausing = pause.map(|pause| tokio::spawn(stand_still(broker, pause, (deployment.clone(), Arc::clone(&log)))));
         let mut produced = Value::Null;
         if let (Some(rate), Some(seconds)) = (rate, seconds) {
             produced = Produce::start(&deployment, (rate, seconds))?.finished().await?;
@@ -74,7 +75,7 @@ impl Stream {
         let mut result = watch.stop().await?;
         result["broker_cpu"] = (process_seconds(broker)? - broker_before).into();
         if let Some(pausing) = pausing {
-            result["paused_at"] = json!(pausing.await??);
+            result["paused_at"] = pausing.await??.into();
         }
         result["events"] = log.ends(&deployment.topic).await?.iter().map(|e| e.end).sum::<i64>().into();
         result["produced"] = produced;
@@ -99,11 +100,16 @@ impl Drop for Stopped {
     }
 }
 
-async fn stand_still(broker: u32, Pause { after, during }: Pause) -> anyhow::Result<f64> {
+/// Waits for the first rows, then the broker stands still; returns how many raw records were published by then.
+async fn stand_still(broker: u32, Pause { after, during }: Pause, (deployment, log): (Deployment, Arc<dyn Log>)) -> anyhow::Result<i64> {
+    while deployment.committed(log.as_ref()).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     tokio::time::sleep(after).await;
+    let published = deployment.committed(log.as_ref()).await?;
     signal(broker, "STOP")?;
     let stopped = Stopped(broker);
     tokio::time::sleep(during).await;
     drop(stopped);
-    Ok(after.as_secs_f64())
+    Ok(published)
 }

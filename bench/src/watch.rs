@@ -38,7 +38,6 @@ impl Watch {
         Ok(Self { pid, began: Instant::now(), cpu: process_seconds(pid)?, stop, memory })
     }
 
-
     /// `{"wall", "cpu", "threads", "first_pss", "peak_pss", "peak_rss"}`: seconds since the start, by name of threads since they began; bytes.
     pub async fn stop(self) -> anyhow::Result<Value> {
         let wall = self.began.elapsed().as_secs_f64();
