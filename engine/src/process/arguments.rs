@@ -37,6 +37,8 @@ pub enum Command {
         #[command(subcommand)]
         step: Backfill,
     },
+    /// Serve sequences over gRPC and HTTP.
+    Serve(Serve),
     /// Delete what belongs to a signal revision: topics, group, tables.
     Drop(Drop),
 }
@@ -171,6 +173,33 @@ pub struct Demands {
 }
 
 #[derive(Debug, Args)]
+pub struct Serve {
+    /// The route file, or a folder of them: which revisions of which features are read.
+    #[arg(long, value_name = "PATH")]
+    pub routes: PathBuf,
+    /// A folder of this machine for runs and epochs; it may be lost.
+    #[arg(long, value_name = "FOLDER")]
+    pub state: PathBuf,
+    /// Bytes that loaded bases and tails may take in all.
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
+    pub memory: u64,
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    pub grpc: SocketAddr,
+    /// Plain: for people on this machine, or behind something that guards it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7401")]
+    pub http: SocketAddr,
+    /// A folder with tls.crt and tls.key: gRPC is encrypted with it. Taken anew when it changes.
+    #[arg(long, value_name = "FOLDER")]
+    pub tls: Option<PathBuf>,
+    /// Where ControlService listens: how this process is, what it is to load, where routes lead; needs --control-tls.
+    #[arg(long, value_name = "ADDRESS", requires = "control_tls")]
+    pub control: Option<SocketAddr>,
+    /// A folder with tls.crt, tls.key and ca.crt: who calls ControlService needs a certificate of that authority.
+    #[arg(long, value_name = "FOLDER", requires = "control")]
+    pub control_tls: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Drop {
     /// The signal revision. Nothing may run of it any more.
     #[arg(long)]
@@ -203,6 +232,7 @@ impl Command {
                 Backfill::Base(_) => Role::Base,
                 Backfill::Abandon(_) => Role::BackfillAbandon,
             },
+            Self::Serve(_) => Role::Serve,
             Self::Drop(_) => Role::Drop,
         }
     }

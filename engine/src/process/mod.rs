@@ -13,6 +13,7 @@ mod drop;
 mod monitor;
 mod prepare;
 mod revision;
+mod serve;
 mod stream;
 mod telemetry;
 
@@ -128,6 +129,7 @@ async fn role(world: &World, command: Command) -> Result<Ended> {
             Backfill::Run(arguments) => backfill::whole(world, arguments).await,
             Backfill::Abandon(arguments) => backfill::abandon(world, arguments).await,
         },
+        Command::Serve(arguments) => serve::run(world, arguments).await,
         Command::Drop(arguments) => drop::run(world, arguments).await,
     }
 }

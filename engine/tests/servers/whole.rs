@@ -45,7 +45,7 @@ spec:
 "#;
 
 /// What a pod has mounted: a folder a secret, and the platform file.
-fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
+pub fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
     let (kafka, s3) = (Server::kafka(), Server::s3());
     let secret = |secret: &str, key: &str, bytes: Vec<u8>| {
         let folder = folder.join("secrets").join(secret);
@@ -72,7 +72,7 @@ fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
     path
 }
 
-fn plan(topic: &str) -> Arc<SignalPlan> {
+pub fn plan(topic: &str) -> Arc<SignalPlan> {
     let parsed = parse("whole.yaml", &DEFINITION.replace("TOPIC", topic), Foreign::Report);
     assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
     let objects: Vec<_> = parsed.objects.into_iter().map(|o| o.item).collect();
@@ -82,7 +82,7 @@ fn plan(topic: &str) -> Arc<SignalPlan> {
     Arc::new(plan)
 }
 
-fn event(n: usize) -> NewRecord {
+pub fn event(n: usize) -> NewRecord {
     let json = format!(r#"{{"user_id":"u{}","item_id":{n},"rating":{}.5,"ts":{}}}"#, n % 17, n % 5, 1_704_067_200 + n);
     NewRecord { payload: json.into(), timestamp: Some((1_704_067_200 + n as i64) * 1000), ..NewRecord::default() }
 }
@@ -114,7 +114,7 @@ async fn run_until_published(stream: Stream, partitions: usize, total: i64) {
 }
 
 /// The items of all rows in the changelog, as often as they are there.
-async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
+pub async fn items(log: &dyn Log, uid: &str, plan: &SignalPlan) -> Vec<i64> {
     let (topic, codec) = (layout::changelog(uid), Codec::new(plan));
     let mut items = Vec::new();
     for (partition, ends) in (0..).zip(log.ends(&topic).await.unwrap()) {
