@@ -197,14 +197,14 @@ def freshness(result):
     flat_out = result["flat_out"]
     for what, one in [*((f"{at['share']:.0%}", at["result"]) for at in result["shares"]), ("as fast as it goes", flat_out)]:
         wall = one["produced"]["wall"]
-        cores = [one["produced"]["cpu"] / wall, one["stream"]["cpu"] / one["stream"]["wall"], one["read"]["cpu"] / one["read"]["wall"], one["broker_cpu"] / one["stream"]["wall"]]
+        cores = [one["produced"]["cpu"] / wall, one["stream"]["cpu"] / one["stream"]["wall"], one["serve"]["cpu"] / one["serve"]["wall"], one["read"]["cpu"] / one["read"]["wall"], one["broker_cpu"] / one["stream"]["wall"]]
         ms = [one["us"][key] / 1e3 for key in ("p50", "p90", "p99", "max")]
         rows.append([what, number(one["rate"]), one["read"]["probes"], *(number(value, 1) for value in ms), *(f"{value:.2f}" for value in cores)])
-    head = ["load", "events a second", "probes", "p50 ms", "p90 ms", "p99 ms", "max ms", "cores: producer", "stream", "reader", "broker"]
+    head = ["load", "events a second", "probes", "p50 ms", "p90 ms", "p99 ms", "max ms", "cores: producer", "stream", "serving", "reader", "broker"]
     return table(head, rows) + [
-        "", "The load is a share of what producer, broker, stream and reader can do together on these cores, which is the last row: there events wait in the topic. "
+        "", "The load is a share of what producer, broker, stream, serving and reader can do together on these cores, which is the last row: there events wait in the topic. "
         "Open loop: every event is stamped with the moment at which it was due, and producers gather 5 ms, as Kafka's own clients do. A hundred probes a second, of entities of their own, "
-        "are followed until a read returns them; the reader follows the changelog as a serving process does and looks every millisecond.",
+        "are asked for over gRPC, all 64 entities in a request, 2 ms after the reply before, until a read returns them.",
     ]
 
 

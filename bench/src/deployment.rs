@@ -1,7 +1,7 @@
 //! The engine as it is deployed: its binary, a platform file that names a real Kafka, a lake in a local folder.
 
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,8 +13,10 @@ use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use tress_engine::clock::SystemClock;
 use tress_engine::log::Log;
 use tress_engine::platform::Platform;
+use tress_engine::serve::{Pinned, Route, RouteFile};
 use tress_engine::{ErrorKind, layout};
 
+use crate::follow::Probes;
 use crate::plans::Plans;
 
 /// How often it is looked whether the engine has come to the end.
@@ -45,20 +47,6 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// As another command of this binary takes it.
-    pub fn arguments(&self) -> Vec<OsString> {
-        let Self { engine, bootstrap, data, folder, topic, uid } = self;
-        let named: [(&str, &OsStr); 6] = [
-            ("--engine", engine.as_ref()),
-            ("--bootstrap", bootstrap.as_ref()),
-            ("--data", data.as_ref()),
-            ("--folder", folder.as_ref()),
-            ("--topic", topic.as_ref()),
-            ("--uid", uid.as_ref()),
-        ];
-        named.iter().flat_map(|(name, value)| [OsString::from(name), OsString::from(value)]).collect()
-    }
-
     fn plans(&self) -> anyhow::Result<Plans> {
         Plans::compile("bench/definitions-stream.yaml", &include_str!("../definitions-stream.yaml").replace("TOPIC", &self.topic))
     }
@@ -67,19 +55,14 @@ impl Deployment {
         Ok(Arc::clone(self.plans()?.signal("click")?))
     }
 
-    pub fn feature(&self) -> anyhow::Result<Arc<FeaturePlan>> {
-        Ok(Arc::clone(self.plans()?.feature("recent")?))
-    }
-
     pub fn platform(&self) -> anyhow::Result<Platform> {
         Ok(Platform::open(&self.platform_file()?, Arc::new(SystemClock))?.0)
     }
 
     /// Prepares the revision, as the first job of a cluster does.
     pub fn prepare(&self) -> anyhow::Result<()> {
-        let plan = self.folder.join(format!("{}.json", self.uid));
-        std::fs::write(&plan, Plan::Signal(SignalPlan::clone(self.signal()?.as_ref())).canonical_json())?;
-        self.job(&["prepare", "--uid", &self.uid, "--plan", text(&plan)?])
+        let plan = Plan::Signal(SignalPlan::clone(self.signal()?.as_ref()));
+        self.prepare_plan(&plan, &["--uid", &self.uid])
     }
 
     /// Deletes the topics and tables of the revision.
@@ -89,9 +72,35 @@ impl Deployment {
 
     /// Starts the engine's stream as a process of its own.
     pub fn stream(&self) -> anyhow::Result<Running> {
-        let log = File::create(self.folder.join("stream.log"))?;
-        let child = self.command(&["stream", "--uid", &self.uid])?.stdout(Stdio::null()).stderr(log).spawn()?;
-        Ok(Running { child, log: self.folder.join("stream.log") })
+        self.start(&["stream", "--uid", &self.uid])
+    }
+
+    /// Starts a serving process for the feature, and waits until it answers.
+    pub async fn serve(&self) -> anyhow::Result<(Running, SocketAddr)> {
+        let plan = Plan::Feature(FeaturePlan::clone(self.plans()?.feature("recent")?));
+        let uid = format!("recent-{}", self.uid);
+        self.prepare_plan(&plan, &["--uid", &uid, "--signal", &self.uid])?;
+        let live = Some(Pinned { uid, digest: plan.digest() });
+        let route = Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None };
+        let routes = self.folder.join("routes.json");
+        RouteFile { features: [("bench/recent".to_owned(), route)].into(), ..RouteFile::default() }.write(&routes).await?;
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+        let (grpc, http, state) = (free()?, free()?, self.folder.join("state"));
+        let (at, beside) = (grpc.to_string(), http.to_string());
+        let mut running = self.start(&["serve", "--routes", text(&routes)?, "--state", text(&state)?, "--grpc", &at, "--http", &beside])?;
+        let began = Instant::now();
+        loop {
+            running.still()?;
+            let error = match Probes::open(grpc).await {
+                Ok(probes) => match probes.read().await {
+                    Ok(_) => return Ok((running, grpc)),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            ensure!(began.elapsed() < PATIENCE, "the serving process does not answer: {error}; its log is {}", running.log.display());
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Raw records of which everything is published, as far as the stream has committed.
@@ -129,6 +138,18 @@ impl Deployment {
         let all: i64 = log.ends(&self.topic).await?.iter().map(|e| e.end).sum();
         let done = self.committed(log).await?;
         Ok((done, all - done))
+    }
+
+    fn prepare_plan(&self, plan: &Plan, of: &[&str]) -> anyhow::Result<()> {
+        let path = self.folder.join(format!("{}.json", plan.digest()));
+        std::fs::write(&path, plan.canonical_json())?;
+        self.job(&[&["prepare", "--plan", text(&path)?], of].concat())
+    }
+
+    fn start(&self, arguments: &[&str]) -> anyhow::Result<Running> {
+        let log = self.folder.join(format!("{}.log", arguments.first().context("a role")?));
+        let child = self.command(arguments)?.stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+        Ok(Running { child, log })
     }
 
     fn job(&self, arguments: &[&str]) -> anyhow::Result<()> {

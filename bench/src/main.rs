@@ -73,7 +73,7 @@ enum Command {
     Freshness(freshness::Freshness),
     /// Sends events at a rate.
     Produce(produce::Producer),
-    /// Reads what is streamed.
+    /// Reads what is served until every probe was seen.
     Follow(follow::Follow),
 }
 

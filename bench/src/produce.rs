@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -165,15 +165,14 @@ impl Produce {
     }
 
     pub async fn finished(self) -> anyhow::Result<Value> {
-        let done = self.0.wait_with_output().await?;
-        ensure!(done.status.success(), "the producer ended with {}", done.status);
-        last_line(&done.stdout)
+        finished(self.0, "the producer").await
     }
 }
 
-/// What a command of this binary measured.
-pub fn last_line(printed: &[u8]) -> anyhow::Result<Value> {
-    let text = std::str::from_utf8(printed)?;
-    let line = text.trim().lines().last().context("a command printed nothing")?;
-    serde_json::from_str(line).with_context(|| json!({"no result": line}).to_string())
+/// Waits for a command of this binary: what it measured is the last line that it prints.
+pub async fn finished(child: Child, who: &str) -> anyhow::Result<Value> {
+    let done = child.wait_with_output().await?;
+    ensure!(done.status.success(), "{who} ended with {}", done.status);
+    let line = std::str::from_utf8(&done.stdout)?.trim().lines().last().with_context(|| format!("{who} printed nothing"))?;
+    serde_json::from_str(line).with_context(|| format!("{who} printed no result"))
 }
