@@ -1,5 +1,6 @@
 //! A client of the serving process that reads the probes' entities again and again, and tells how old each probe was when it was seen first.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::produce::{PROBED, WARM, probed};
 
 /// Between two reads of all probed entities: what is measured is at most this much too late.
 const LOOK: Duration = Duration::from_millis(2);
+/// Of each entity: as many are sent in a quarter of a minute.
+const NEWEST: u32 = 24;
 /// How long nothing may come, µs.
 const PATIENCE: i64 = 120_000_000;
 
@@ -39,7 +42,7 @@ pub struct Probes {
 impl Probes {
     pub async fn open(grpc: SocketAddr) -> anyhow::Result<Self> {
         let client = Client::connect(&format!("http://{grpc}"), Duration::from_secs(30)).await?;
-        let wanted = Wanted { columns: vec!["event_time".to_owned()], ..Wanted::default() };
+        let wanted = Wanted { columns: vec!["event_time".to_owned()], limit: Some(NEWEST), ..Wanted::default() };
         Ok(Self { client, entities: (0..PROBED).map(|n| Entity::Int64(probed(n))).collect(), wanted })
     }
 
@@ -57,17 +60,17 @@ impl Follow {
         let Self { grpc, expect } = self;
         let probes = Probes::open(grpc).await?;
         let meter = Meter::start()?;
-        let (mut newest, mut nanos) = (vec![i64::MIN; usize::try_from(PROBED)?], Vec::with_capacity(expect));
+        // By entity, the moments of its probes: they may come in any order.
+        let (mut seen, mut nanos) = (vec![HashSet::new(); usize::try_from(PROBED)?], Vec::with_capacity(expect));
         let (mut first, mut moved) = (i64::MAX, SystemClock.now_micros());
         while nanos.len() < expect {
             let read = probes.read().await?;
             let now = SystemClock.now_micros();
-            for (stamps, newest) in read.iter().zip(&mut newest) {
-                for stamp in stamps.iter().take_while(|stamp| **stamp > *newest) {
+            for (stamps, seen) in read.into_iter().zip(&mut seen) {
+                for stamp in stamps.into_iter().filter(|stamp| seen.insert(*stamp)) {
                     nanos.push(u64::try_from(now - stamp)? * 1000);
-                    (first, moved) = (first.min(*stamp), now);
+                    (first, moved) = (first.min(stamp), now);
                 }
-                *newest = stamps.first().copied().unwrap_or(*newest);
             }
             ensure!(now - moved < PATIENCE, "{} of {expect} probes came, then nothing", nanos.len());
             tokio::time::sleep(LOOK).await;

@@ -69,7 +69,7 @@ struct Body {
 }
 
 impl Producer {
-    /// `{"wall", "cpu", "events", "probes", "late_ms"}`; how much later than due the last events were handed to the client.
+    /// `{"wall", "cpu", "events", "probes", "late_ms"}`; how much later than due events were handed to the client at most.
     pub async fn run(self) -> anyhow::Result<Value> {
         let log: Arc<dyn Log> = Arc::new(KafkaLog::open(Connection::plain(&self.bootstrap))?);
         let partitions = i32::try_from(log.ends(&self.topic).await?.len())?;
@@ -99,17 +99,10 @@ impl Producer {
                 put(body.user, at, sent + probes, &body.rest)?;
                 sent += 1;
             }
-            // Without a rate nothing is ever due: probes say when they were made.
             while WARM + PROBE * u32::try_from(probes)? < now {
-                let at = if self.rate > 0.0 { WARM + PROBE * u32::try_from(probes)? } else { now };
-                let user = probed(probes);
-                put(
-                    Some(user),
-                    at,
-                    sent + probes,
-                    format!("\"user_id\":{user},\"kind\":\"buy\",\"surface\":\"item\",\"device\":\"web\",\"session\":\"probe\"}}")
-                        .as_bytes(),
-                )?;
+                let (at, user) = (WARM + PROBE * u32::try_from(probes)?, probed(probes));
+                let rest = format!("\"user_id\":{user},\"kind\":\"buy\",\"surface\":\"item\",\"device\":\"web\",\"session\":\"probe\"}}");
+                put(Some(user), at, sent + probes, rest.as_bytes())?;
                 probes += 1;
             }
             for (partition, records) in (0..).zip(batch).filter(|(_, records)| !records.is_empty()) {
