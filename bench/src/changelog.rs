@@ -4,12 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, ensure};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tress_engine::changelog::{Change, Codec};
-use tress_engine::log::{Log, Position};
+use tress_engine::log::{Batch, Log, Position};
 use tress_engine::{Error, layout};
 
 use crate::deployment::Deployment;
@@ -50,9 +50,9 @@ pub async fn each(
     for (partition, ends) in (0..).zip(log.ends(topic).await?) {
         let mut at = Position { partition, offset: ends.start };
         while at.offset < ends.end {
-            let records = log.read(topic, at, READ, WAIT).await?;
-            let last = records.last().ok_or_else(|| anyhow!("{topic}/{partition}: nothing came at {}", at.offset))?;
-            at.offset = last.offset + 1;
+            let Batch { records, next } = log.read(topic, at, READ, WAIT).await?;
+            ensure!(next > at.offset, "{topic}/{partition}: nothing came at {}", at.offset);
+            at.offset = next;
             records.iter().try_for_each(&mut take)?;
         }
     }
