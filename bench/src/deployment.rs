@@ -173,8 +173,8 @@ impl Deployment {
             std::fs::create_dir_all(&lake)?;
             let lake = std::path::absolute(&lake)?;
             let file = format!(
-                "connections:\n  main: {{kafka: {{bootstrap: [\"{}\"]}}}}\n  lake: {{objectStore: {{url: \"file://{}\"}}}}\n  \
-                 tables: {{objectStore: {{url: \"file://{}\"}}}}\noutputs: {{lake: lake, changelog: main}}\n",
+                "connections:\n  main: {{kafka: {{bootstrap: [\"{}\"]}}, namespaces: [bench]}}\n  lake: {{objectStore: {{url: \"file://{}\"}}}}\n  \
+                 tables: {{objectStore: {{url: \"file://{}\"}}, namespaces: [bench]}}\noutputs: {{lake: lake, changelog: main}}\n",
                 self.bootstrap,
                 text(&lake)?,
                 text(&tables)?,
