@@ -142,7 +142,10 @@ impl Cursors {
             // It was added: the topics know it, and this consumer has just asked for what it does not know.
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 self.topics.ends_of(topic, from.partition).await?;
-                return Err(Error::new(ErrorKind::Unavailable, "the partition was added, and its leader is not known yet; it is tried again"));
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the partition was added, and its leader is not known yet; it is tried again",
+                ));
             }
             end => end?,
         };
