@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod node;
 pub mod pipeline;
 pub mod platform;
+pub mod pool;
 pub mod prepare;
 #[cfg(feature = "process")]
 pub mod process;

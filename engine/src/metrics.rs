@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use tress_configs::name::QualifiedName;
 
 pub use column::ColumnMetrics;
-pub use feature::{Answered, Call, CallLabels, FeatureMetrics, Protocol, Result as ReadResult};
+pub use feature::{Answered, Call, CallLabels, FeatureMetrics, Protocol, Result as ReadResult, Totals};
 pub use name::{About, Kind, Name, PREFIX};
 pub use signal::SignalMetrics;
 
@@ -100,6 +100,12 @@ impl Metrics {
     #[must_use]
     pub fn feature(&self, feature: &QualifiedName, revision: &str) -> FeatureMetrics {
         FeatureMetrics::new(&self.0.features, feature, revision)
+    }
+
+    /// What was counted of a feature's revision so far.
+    #[must_use]
+    pub fn totals(&self, feature: &QualifiedName, revision: &str) -> Totals {
+        self.0.features.totals(feature, revision)
     }
 
     /// Forgets a revision that is unloaded: its series would stand for ever otherwise.

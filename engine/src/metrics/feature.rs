@@ -24,6 +24,18 @@ pub struct FeatureMetrics {
     freshness: Histogram,
 }
 
+/// What was counted of a revision's reads so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// All that were asked.
+    pub requests: u64,
+    /// Of those, the ones that the server failed; a caller's mistake is none of them.
+    pub errors: u64,
+    pub empty: u64,
+    /// Answered from history.
+    pub deep: u64,
+}
+
 /// A read that was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered {
@@ -138,6 +150,27 @@ impl FeatureMetrics {
         if result == Result::ResourceExhausted {
             self.families.shed.get_or_create(&self.labels).inc();
         }
+    }
+}
+
+impl Families {
+    /// What was counted of a revision; makes no series.
+    pub(super) fn totals(&self, feature: &QualifiedName, revision: &str) -> Totals {
+        let labels = RevisionLabels { feature: feature.to_string(), revision: revision.to_owned() };
+        let mut totals = Totals {
+            empty: self.empty.get(&labels).map_or(0, |count| count.get()),
+            deep: self.deep.get(&labels).map_or(0, |count| count.get()),
+            ..Totals::default()
+        };
+        for result in RESULTS {
+            let count = self.reads.get(&labels.with(result)).map_or(0, |count| count.get());
+            totals.requests += count;
+            match result {
+                Result::Ok | Result::InvalidArgument | Result::NotFound => {}
+                Result::Unavailable | Result::ResourceExhausted | Result::DeadlineExceeded | Result::Internal => totals.errors += count,
+            }
+        }
+        totals
     }
 }
 

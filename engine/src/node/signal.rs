@@ -11,7 +11,7 @@ use crate::error::{Context, Result};
 use crate::log::Log;
 use crate::platform::Platform;
 use crate::prepare::{self, Revision};
-use crate::roles::{Followed, Health, Now, Role, Streamed, Tasks, Trim, Trouble};
+use crate::roles::{Followed, Health, Now, Place, Role, Streamed, Tasks, Trim, Trouble};
 use crate::store::{Bases, Follower, SignalStore};
 use crate::stream::Counts;
 
@@ -47,7 +47,7 @@ impl RunningSignal {
         let shutdown = CancellationToken::new();
         let mut tasks = Tasks::new(shutdown.clone());
         let health = Arc::clone(tasks.health());
-        let Followed { store, follower, bases } = Followed::start(platform, (&uid, &plan), (scratch, Trim::Here), &mut tasks).await?;
+        let Followed { store, follower, bases } = Followed::start(platform, (&uid, &plan), Place::alone(scratch), &mut tasks).await?;
         let streamed = Streamed::start(platform, &revision, &plan, &mut tasks).await?;
 
         let tasks = tokio::sync::Mutex::new(tasks);

@@ -24,7 +24,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Check everything about a revision that needs connections, and record it: the first thing to do with a plan.
     Prepare(Prepare),
@@ -37,11 +37,13 @@ pub enum Command {
         #[command(subcommand)]
         step: Backfill,
     },
+    /// Serve sequences over gRPC and HTTP.
+    Serve(Serve),
     /// Delete what belongs to a signal revision: topics, group, tables.
     Drop(Drop),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Prepare {
     /// The plan, of a signal or of a feature: canonical JSON, as `tress plan -o json` prints it.
     #[arg(long, value_name = "FILE")]
@@ -54,7 +56,7 @@ pub struct Prepare {
     pub signals: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Stream {
     /// The signal revision, prepared.
     #[arg(long)]
@@ -63,7 +65,7 @@ pub struct Stream {
     pub monitor: Monitor,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Archive {
     /// The connection of the topic.
     #[arg(long)]
@@ -78,14 +80,14 @@ pub struct Archive {
 }
 
 /// Metrics and health over plain HTTP: /metrics, /healthz, /readyz.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Monitor {
     /// Where to listen for /metrics, /healthz and /readyz; without it nothing is listened on.
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Backfill {
     /// Fix the inputs of the next backfill, or find the one that is unfinished; reports its number and its tasks.
     Plan(Plan),
@@ -101,7 +103,7 @@ pub enum Backfill {
     Abandon(Abandon),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Plan {
     /// The signal revision, prepared.
     #[arg(long)]
@@ -111,7 +113,7 @@ pub struct Plan {
     pub restate: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Tasks {
     #[arg(long)]
     pub uid: String,
@@ -126,7 +128,7 @@ pub struct Tasks {
     pub of: u64,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Seal {
     #[arg(long)]
     pub uid: String,
@@ -136,7 +138,7 @@ pub struct Seal {
     pub demands: Demands,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Base {
     #[arg(long)]
     pub uid: String,
@@ -144,7 +146,7 @@ pub struct Base {
     pub demands: Demands,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     #[command(flatten)]
     pub plan: Plan,
@@ -155,14 +157,14 @@ pub struct Run {
     pub parallelism: u64,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Abandon {
     #[arg(long)]
     pub uid: String,
 }
 
 /// What base is made for.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Demands {
     /// The features that read the signal: {"version":1,"number":N,"features":["<digest of a plan>", …]}; N rises with every change.
     /// Without it, base goes on covering what it covered.
@@ -170,7 +172,34 @@ pub struct Demands {
     pub demands: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The route file, or a folder of them: which revisions of which features are read.
+    #[arg(long, value_name = "PATH")]
+    pub routes: PathBuf,
+    /// A folder of this machine for runs and epochs; it may be lost.
+    #[arg(long, value_name = "FOLDER")]
+    pub state: PathBuf,
+    /// Bytes that loaded bases and tails may take in all.
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
+    pub memory: u64,
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    pub grpc: SocketAddr,
+    /// Plain: for people on this machine, or behind something that guards it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7401")]
+    pub http: SocketAddr,
+    /// A folder with tls.crt and tls.key: gRPC is encrypted with it. Taken anew when it changes.
+    #[arg(long, value_name = "FOLDER")]
+    pub tls: Option<PathBuf>,
+    /// Where ControlService listens: how this process is, what it is to load, where routes lead; needs --control-tls.
+    #[arg(long, value_name = "ADDRESS", requires = "control_tls")]
+    pub control: Option<SocketAddr>,
+    /// A folder with tls.crt, tls.key and ca.crt: who calls ControlService needs a certificate of that authority.
+    #[arg(long, value_name = "FOLDER", requires = "control")]
+    pub control_tls: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct Drop {
     /// The signal revision. Nothing may run of it any more.
     #[arg(long)]
@@ -191,6 +220,14 @@ pub enum DropHistory {
 }
 
 impl Command {
+    /// Whether it ends by itself, and may be done again from its beginning.
+    pub const fn is_a_job(&self) -> bool {
+        match self {
+            Self::Prepare(_) | Self::Backfill { .. } | Self::Drop(_) => true,
+            Self::Stream(_) | Self::Archive(_) | Self::Serve(_) => false,
+        }
+    }
+
     pub const fn role(&self) -> Role {
         match self {
             Self::Prepare(_) => Role::Prepare,
@@ -203,6 +240,7 @@ impl Command {
                 Backfill::Base(_) => Role::Base,
                 Backfill::Abandon(_) => Role::BackfillAbandon,
             },
+            Self::Serve(_) => Role::Serve,
             Self::Drop(_) => Role::Drop,
         }
     }

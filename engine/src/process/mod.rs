@@ -13,6 +13,7 @@ mod drop;
 mod monitor;
 mod prepare;
 mod revision;
+mod serve;
 mod stream;
 mod telemetry;
 
@@ -26,12 +27,17 @@ use tress_configs::job::{Facts, Outcome, Report, Role};
 
 pub use self::arguments::Arguments;
 use self::arguments::{Backfill, Command};
-use crate::clock::SystemClock;
+use crate::clock::{Stopwatch, SystemClock};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::platform::Platform;
 
 /// How often the platform file is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// For how long a job asks again for what does not answer …
+const PATIENCE: Duration = Duration::from_secs(20);
+/// … after a first pause of this, each further one twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What came of a role that did not fail.
 #[derive(Debug)]
@@ -107,12 +113,28 @@ async fn in_the_world(platform_file: &Path, command: Command) -> Result<Ended> {
     let listening = tokio::spawn(telemetry::until_told_to_stop(shutdown.clone()));
     let following = tokio::spawn(following.run(platform.clone(), LOOK, shutdown.clone()));
     let world = World { platform, shutdown: shutdown.clone() };
-    let ended = role(&world, command).await;
+    let ended = patiently(&world, command).await;
     shutdown.cancel();
     listening.abort();
     // It ends by the same token, having nothing to finish.
     following.await.map_err(|_| Error::internal("follow the platform file: its task ended"))?;
     ended
+}
+
+/// Does a job again for a while if what it needs does not answer: a topic that was made a moment ago, a broker that is begun again.
+async fn patiently(world: &World, command: Command) -> Result<Ended> {
+    let (began, mut pause) = (Stopwatch::start(), FIRST_PAUSE);
+    loop {
+        let error = match role(world, command.clone()).await {
+            Err(e) if e.kind() == ErrorKind::Unavailable && command.is_a_job() && began.elapsed() < PATIENCE => e,
+            ended => return ended,
+        };
+        tracing::warn!(%error, ?pause, "trying again");
+        if world.shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Err(error);
+        }
+        pause = (pause * 2).min(PATIENCE / 4);
+    }
 }
 
 async fn role(world: &World, command: Command) -> Result<Ended> {
@@ -128,6 +150,7 @@ async fn role(world: &World, command: Command) -> Result<Ended> {
             Backfill::Run(arguments) => backfill::whole(world, arguments).await,
             Backfill::Abandon(arguments) => backfill::abandon(world, arguments).await,
         },
+        Command::Serve(arguments) => serve::run(world, arguments).await,
         Command::Drop(arguments) => drop::run(world, arguments).await,
     }
 }

@@ -9,13 +9,14 @@ use tress_configs::SignalPlan;
 
 use super::supervise::{Role, Tasks};
 use crate::base::Residence;
-use crate::error::Result;
+use crate::clock::Clock;
+use crate::error::{ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::history::History;
 use crate::layout;
 use crate::log::Log;
 use crate::platform::Platform;
-use crate::store::{self, Bases, Follower, SignalStore};
+use crate::store::{self, Bases, Budget, Follower, SignalStore, Taken, Turn};
 use crate::tail;
 
 /// Memory of a tail before it spills.
@@ -24,6 +25,10 @@ const TAIL_BYTES: usize = 256 << 20;
 const UPKEEP: Duration = Duration::from_secs(2);
 /// How often the tail is kept in the lake.
 const SNAPSHOT: Duration = Duration::from_secs(120);
+/// How often it is looked whether that is this process's to do, where others follow the same revision.
+const LOOK: Duration = Duration::from_secs(30);
+/// How often a snapshot may be replaced by a newer one while it is loaded.
+const RESTORES: usize = 5;
 
 /// Who drops the changelog once the lake has the tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,26 @@ pub enum Trim {
     Here,
     /// Retention: others may need what this process does not.
     Retention,
+}
+
+/// Where and how this machine keeps what it follows.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// Files of this process, by revision.
+    pub scratch: &'a Path,
+    pub trim: Trim,
+    /// Memory of a tail before it spills.
+    pub tail: usize,
+    /// What bases may take; `None` = as much as there is.
+    pub budget: Option<Arc<Budget>>,
+}
+
+impl<'a> Place<'a> {
+    /// Of the one process that follows the revision.
+    #[must_use]
+    pub const fn alone(scratch: &'a Path) -> Self {
+        Self { scratch, trim: Trim::Here, tail: TAIL_BYTES, budget: None }
+    }
 }
 
 /// A signal revision that features of this process read.
@@ -43,23 +68,19 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// Loads what is kept of the revision and starts to follow it, as tasks of `tasks`. `scratch`: files of this process, by revision.
+    /// Loads what is kept of the revision and starts to follow it, as tasks of `tasks`.
     ///
     /// # Errors
     /// `Corrupt` when what is kept is damaged; `Full` when there is no room; when the lake does not answer.
-    pub async fn start(
-        platform: &Platform,
-        (uid, plan): (&str, &Arc<SignalPlan>),
-        (scratch, trim): (&Path, Trim),
-        tasks: &mut Tasks,
-    ) -> Result<Self> {
+    pub async fn start(platform: &Platform, (uid, plan): (&str, &Arc<SignalPlan>), place: Place<'_>, tasks: &mut Tasks) -> Result<Self> {
+        let Place { scratch, trim, tail: tail_bytes, budget } = place;
         let history = History::new(platform.lake().clone(), uid, Arc::clone(plan));
         let spill_to = scratch.join("spill").join(uid);
         tail::clear(&spill_to)?;
-        let settings = tail::Settings { memory: TAIL_BYTES, spill_to: Some(spill_to) };
-        let store = Arc::new(SignalStore::new(history, &settings));
-        store::restore(&store).await?;
-        let bases = Arc::new(Bases::new(Arc::clone(&store), Residence::Folder(scratch.join("base").join(uid))));
+        let settings = tail::Settings { memory: tail_bytes, spill_to: Some(spill_to) };
+        let store = Arc::new(restored(&history, &settings).await?);
+        let residence = Residence::Folder(scratch.join("base").join(uid));
+        let bases = Arc::new(Bases::new(Arc::clone(&store), residence).within(budget));
         bases.begin().await?;
         let metrics = platform.metrics().signal(&plan.name);
         let told = (Arc::clone(platform.clock()), metrics);
@@ -80,8 +101,9 @@ impl Followed {
                 Ok(())
             }
         });
-        let (kept, own, stop) = (Arc::clone(&store), Arc::clone(platform.own_log()), tasks.shutdown().clone());
-        tasks.keep(Role::Upkeep, move || upkeep(Arc::clone(&kept), (Arc::clone(&own), trim), stop.clone()));
+        let (kept, stop) = (Arc::clone(&store), tasks.shutdown().clone());
+        let (own, clock) = (Arc::clone(platform.own_log()), Arc::clone(platform.clock()));
+        tasks.keep(Role::Upkeep, move || upkeep(Arc::clone(&kept), (Arc::clone(&own), Arc::clone(&clock), trim), stop.clone()));
         Ok(Self { store, follower, bases })
     }
 
@@ -95,9 +117,27 @@ impl Followed {
     }
 }
 
+/// A store with what the newest snapshot has. Others may take a newer one meanwhile, and clear that one away: then it is begun again.
+async fn restored(history: &History, settings: &tail::Settings) -> Result<SignalStore> {
+    let mut attempts = 0;
+    loop {
+        let store = SignalStore::new(history.clone(), settings);
+        match store::restore(&store).await {
+            Ok(()) => return Ok(store),
+            Err(error) if error.kind() == ErrorKind::Conflict && attempts < RESTORES => attempts += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Tidies the tail, and now and then keeps it in the lake.
-async fn upkeep(store: Arc<SignalStore>, (log, trim): (Arc<dyn Log>, Trim), shutdown: CancellationToken) -> Result<()> {
-    let mut since_snapshot = Duration::ZERO;
+async fn upkeep(
+    store: Arc<SignalStore>,
+    (log, clock, trim): (Arc<dyn Log>, Arc<dyn Clock>, Trim),
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let (mut since_snapshot, mut turn) = (Duration::ZERO, Turn::new(SNAPSHOT, clock));
+    let look = if trim == Trim::Here { SNAPSHOT } else { LOOK };
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -107,11 +147,15 @@ async fn upkeep(store: Arc<SignalStore>, (log, trim): (Arc<dyn Log>, Trim), shut
         if let Err(error) = tidy(&store) {
             tracing::warn!(uid = store.uid(), %error, "the tail could not be tidied; trying again");
         }
-        if since_snapshot < SNAPSHOT {
+        if since_snapshot < look {
             continue;
         }
         since_snapshot = Duration::ZERO;
-        if let Err(error) = keep(&store, log.as_ref(), trim).await {
+        let kept = match trim {
+            Trim::Here => keep(&store, log.as_ref(), trim).await,
+            Trim::Retention => turn.take(&store).await.map(drop),
+        };
+        if let Err(error) = kept {
             tracing::warn!(uid = store.uid(), %error, "the tail could not be kept; a restart replays more of the changelog");
         }
     }
@@ -123,10 +167,9 @@ fn tidy(store: &SignalStore) -> Result<()> {
 
 /// Keeps the tail in the lake; then this process needs nothing of the changelog before it.
 async fn keep(store: &SignalStore, log: &dyn Log, trim: Trim) -> Result<()> {
-    let positions = store::take(store).await?;
-    match trim {
-        Trim::Retention => Ok(()),
-        Trim::Here => {
+    match (store::take(store).await?, trim) {
+        (Taken::Lost, _) | (_, Trim::Retention) => Ok(()),
+        (Taken::Kept { positions, .. }, Trim::Here) => {
             faults::point(Point::ChangelogTrim)?;
             log.trim(&layout::changelog(store.uid()), &positions).await
         }

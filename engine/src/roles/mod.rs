@@ -12,6 +12,6 @@ mod metered;
 mod streamed;
 mod supervise;
 
-pub use followed::{Followed, Trim};
+pub use followed::{Followed, Place, Trim};
 pub use streamed::Streamed;
 pub use supervise::{Health, Now, Role, Tasks, Trouble};

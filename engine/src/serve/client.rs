@@ -16,6 +16,7 @@ use super::proto;
 use super::proto::sequence_service_client::SequenceServiceClient;
 use super::request::Wanted;
 use super::schema;
+use super::tls::Trust;
 use super::wire;
 use crate::entity::Entity;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -49,18 +50,21 @@ impl Client {
     /// # Errors
     /// `Invalid` for an address that is none; `Unavailable` when nobody answers there.
     pub async fn connect(address: &str, timeout: Duration) -> Result<Self> {
-        let endpoint = Endpoint::from_shared(address.to_owned())
-            .map_err(|e| Error::invalid(format!("{address} is no address: {e}; write http://host:port")))?
-            .connect_timeout(timeout)
-            .timeout(timeout)
-            .tcp_nodelay(true);
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|e| Error::new(ErrorKind::Unavailable, format!("connect to {address}: nobody answers there")).with_source(e))?;
+        Ok(Self::over(connect(endpoint(address, timeout)?).await?))
+    }
+
+    /// As [`Client::connect`], encrypted. `address`: `https://10.0.0.7:7400`.
+    ///
+    /// # Errors
+    /// `Invalid`, too, for certificates that cannot be used; `Unavailable`, too, when the server's certificate is not trusted.
+    pub async fn connect_tls(address: &str, timeout: Duration, trust: &Trust) -> Result<Self> {
+        Ok(Self::over(connect(trusting(endpoint(address, timeout)?, trust)?).await?))
+    }
+
+    fn over(channel: Channel) -> Self {
         // The server bounds its replies.
         let service = SequenceServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        Ok(Self { service, schemas: Arc::default() })
+        Self { service, schemas: Arc::default() }
     }
 
     /// One entity. `feature`: `namespace/name`.
@@ -145,6 +149,24 @@ impl Client {
         self.schemas.lock().insert(profile.schema_digest.clone(), schema.clone());
         Ok(schema)
     }
+}
+
+pub(crate) fn endpoint(address: &str, timeout: Duration) -> Result<Endpoint> {
+    Ok(Endpoint::from_shared(address.to_owned())
+        .map_err(|e| Error::invalid(format!("{address} is no address: {e}; write http://host:port")))?
+        .connect_timeout(timeout)
+        .timeout(timeout)
+        .tcp_nodelay(true))
+}
+
+pub(crate) fn trusting(endpoint: Endpoint, trust: &Trust) -> Result<Endpoint> {
+    endpoint.tls_config(trust.config()).map_err(|e| Error::invalid("use certificates: they cannot be used").with_source(e))
+}
+
+pub(crate) async fn connect(endpoint: Endpoint) -> Result<Channel> {
+    let address = endpoint.uri().clone();
+    let nobody = || format!("connect to {address}: nobody answers there, or does not trust us, or is not trusted");
+    endpoint.connect().await.map_err(|e| Error::new(ErrorKind::Unavailable, nobody()).with_source(e))
 }
 
 fn missing(what: &str) -> Error {

@@ -10,24 +10,27 @@
 //! [`Registry`] and [`Routes`] are told what is loaded and what is live; [`Reader`] answers; [`Server`] listens.
 
 mod admission;
-mod client;
+pub(crate) mod client;
 mod decode;
 mod describe;
 mod encode;
 mod grpc;
 mod http;
 mod json;
+pub(crate) mod listen;
 mod nearest;
+mod pins;
 mod profile;
 mod reader;
-mod readiness;
+pub(crate) mod readiness;
 mod refusal;
 mod registry;
 mod request;
 mod route;
 mod schema;
 mod server;
-mod wire;
+pub mod tls;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod fixture;
@@ -37,19 +40,20 @@ mod tests;
 pub use admission::{Admission, Budgets};
 pub use client::{BatchReply, Client, Reply};
 pub use decode::decode;
-pub use describe::{About, Description};
+pub use describe::{About, Description, RevisionDescription};
 pub use encode::{Encoder, decode_dictionaries, encode_ipc};
 pub use json::rows_to_json;
+pub use pins::{Pin, Pins};
 pub use profile::{Completeness, Degradation, EntityProfile, Profile};
 pub use reader::{Outcome, Outcomes, Reader};
 pub use refusal::{Code, Refusal};
 pub use registry::{Registry, Revision, State};
 pub use request::{Ask, Choice, Wanted};
-pub use route::{Absent, Applied, Pinned, Polled, Refused, Route, RouteFile, Routes, Table, Watch};
+pub use route::{Absent, Applied, Pinned, Polled, ROUTE_VERSION, Refused, Route, RouteFile, Routes, Table, Watch, follow, parse_name};
 pub use schema::{digest, plain};
 pub use server::{Addresses, Server, Settings};
 
-/// The protocol, generated from `proto/tress/v1/sequence.proto`.
+/// The protocols, generated from `proto/tress/v1`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, reason = "generated")]
 pub mod proto {
     tonic::include_proto!("tress.v1");

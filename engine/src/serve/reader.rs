@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -97,6 +98,7 @@ impl Reader {
         let entity = request::entity(entity, self.scalar(&view, &wanted.choice)?)?;
         let answerer = self.answerer(&view, &wanted.choice, entity.hash())?;
         let bind = self.bind(&answerer.revision, wanted, view.now)?;
+        note_pin(&bind, wanted, view.now);
         let permit = self.admit(&bind, bind.bound.sequence_bytes)?;
         let (answer, took) = self.read(&bind, entity).await?;
         let profile = Profile::of(&bind.revision, &bind.bound, &answer, view.circumstances(answerer.stood_in));
@@ -123,6 +125,7 @@ impl Reader {
         let Some(first) = binds.first() else {
             return Err(Refusal::new(Code::Internal, "entities", "no entity was bound", ""));
         };
+        note_pin(first, wanted, view.now);
         let permit = self.admit(first, bytes)?;
         let schema = first.bound.schema.clone();
 
@@ -330,6 +333,9 @@ impl Reader {
             freshness: profile.least.applied_through.map(|through| view.now.saturating_sub(through)),
             deep: profile.deep,
         });
+        if !profile.degraded.is_empty() {
+            bind.revision.degraded.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The answer, and how long it took.
@@ -361,6 +367,13 @@ pub async fn within<T>(time: Duration, read: impl Future<Output = Result<T, Refu
     let alone = AssertUnwindSafe(read).catch_unwind();
     let panicked = |_| Err(Refusal::from(Error::internal("a read panicked")));
     tokio::time::timeout(time, alone).await.map_err(late)?.unwrap_or_else(panicked)
+}
+
+/// Who asks for a revision by its digest counts on it.
+fn note_pin(bind: &Bind, wanted: &Wanted, now: i64) {
+    if matches!(wanted.choice, Choice::Digest(_)) {
+        bind.revision.pins.note(&wanted.consumer, now);
+    }
 }
 
 fn nothing_live(name: &QualifiedName) -> Refusal {

@@ -1,6 +1,7 @@
 //! What this process has loaded: many features, each in several revisions, each in a state of its own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -10,6 +11,7 @@ use tress_configs::{FeaturePlan, SignalPlan};
 
 use super::admission::value_bytes;
 use super::describe::About;
+use super::pins::Pins;
 use super::schema;
 use crate::metrics::{FeatureMetrics, Metrics};
 use crate::store::ServedFeature;
@@ -28,6 +30,10 @@ pub struct Revision {
     pub signal_names: Vec<String>,
     /// Per column of the schema: bytes that a value may need in a reply.
     pub value_bytes: Vec<usize>,
+    /// Who asks for it by its digest.
+    pub pins: Pins,
+    /// Answers that were not as they should be.
+    pub degraded: AtomicU64,
     metrics: OnceLock<FeatureMetrics>,
 }
 
@@ -63,6 +69,8 @@ impl Revision {
             schema,
             about,
             served,
+            pins: Pins::default(),
+            degraded: AtomicU64::new(0),
             metrics: OnceLock::new(),
         }
     }

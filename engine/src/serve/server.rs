@@ -1,21 +1,23 @@
 //! Listens, and goes away in good order: not ready any more ─▶ a pause for those who send ─▶ no new connections ─▶ what is under way ends.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::grpc::Grpc;
 use super::http::{self, Http};
+use super::listen::{Guard, connections};
 use super::proto;
 use super::proto::sequence_service_server::SequenceServiceServer;
 use super::reader::Reader;
 use super::readiness::Readiness;
+use super::tls::{Callers, Certificates, Tls};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where and how the process listens.
@@ -25,6 +27,10 @@ pub struct Settings {
     pub grpc: SocketAddr,
     /// Has no encryption and no login: a loopback address, or a network that others guard.
     pub http: SocketAddr,
+    /// The folder of certificates that gRPC is encrypted with (`tls.crt`, `tls.key`); `None` = it is not encrypted.
+    pub tls: Option<PathBuf>,
+    /// How often certificates are looked at for newer ones.
+    pub renewal: Duration,
     /// The longest that a call may take; a caller's own deadline may be shorter.
     pub timeout: Duration,
     pub max_request_bytes: usize,
@@ -46,6 +52,8 @@ impl Default for Settings {
         Self {
             grpc: SocketAddr::from(([127, 0, 0, 1], 7400)),
             http: SocketAddr::from(([127, 0, 0, 1], 7401)),
+            tls: None,
+            renewal: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             max_request_bytes: 4 << 20,
             max_reply_bytes: 64 << 20,
@@ -65,6 +73,7 @@ pub struct Server {
     reader: Arc<Reader>,
     grpc: TcpListener,
     http: TcpListener,
+    certificates: Option<Arc<Certificates>>,
     addresses: Addresses,
 }
 
@@ -77,12 +86,20 @@ pub struct Addresses {
 
 impl Server {
     /// # Errors
-    /// `Unavailable`, naming the address, when it cannot be had.
+    /// `Unavailable`, naming the address, when it cannot be had; `NotFound` or `Invalid`, naming the file, for certificates that are
+    /// not there or cannot be used.
     pub async fn bind(settings: Settings, reader: Arc<Reader>) -> Result<Self> {
+        let certificates = match &settings.tls {
+            None => None,
+            Some(folder) => {
+                let tls = Tls { folder: folder.clone(), callers: Callers::Anyone };
+                Some(Arc::new(Certificates::open(tls, Arc::clone(&reader.clock)).await?))
+            }
+        };
         let grpc = listen("gRPC", settings.grpc).await?;
         let http = listen("HTTP", settings.http).await?;
         let addresses = Addresses { grpc: grpc.local_addr()?, http: http.local_addr()? };
-        Ok(Self { settings, reader, grpc, http, addresses })
+        Ok(Self { settings, reader, grpc, http, certificates, addresses })
     }
 
     #[must_use]
@@ -95,7 +112,7 @@ impl Server {
     /// # Errors
     /// `Unavailable` when a listener fails; `Internal` when a task does.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let Self { settings, reader, grpc, http, addresses } = self;
+        let Self { settings, reader, grpc, http, certificates, addresses } = self;
         let readiness = Arc::new(Readiness::default());
         // Cancelled when no new connection is taken any more.
         let closing = CancellationToken::new();
@@ -128,8 +145,9 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .map_err(|e| Error::internal(format!("describe the protocol: {e}")))?;
-        // The builder's own setting does not reach connections of a listener that it is given: replies would wait for acknowledgements.
-        let incoming = TcpIncoming::from(grpc).with_nodelay(Some(true));
+        let renewing = certificates.clone().map(|c| tokio::spawn(c.follow(settings.renewal, closing.clone())));
+        let guard = certificates.map_or(Guard::Open, Guard::Tls);
+        let (incoming, accepting) = connections(grpc, guard, closing.clone());
         let serve = tonic::transport::Server::builder()
             .concurrency_limit_per_connection(settings.concurrency_per_connection)
             .max_connection_age(settings.connection_age)
@@ -158,6 +176,10 @@ impl Server {
         }
         tokio::time::sleep(settings.drain_delay).await;
         closing.cancel();
+        joined(accepting.await.map(Ok))?;
+        if let Some(renewing) = renewing {
+            joined(renewing.await.map(Ok))?;
+        }
         let drain = async { (joined((&mut grpc).await), joined((&mut http).await), joined((&mut watching).await.map(Ok))) };
         match tokio::time::timeout(settings.drain_timeout, drain).await {
             Ok((grpc, http, watching)) => grpc.and(http).and(watching),

@@ -253,7 +253,6 @@ pub fn read_entity_profile(message: proto::EntityProfile) -> EntityProfile {
 /// # Errors
 /// `Internal` when the schema cannot be written.
 pub fn description(description: Description) -> Result<proto::FeatureDescription> {
-    use proto::revision_description::{Role, State};
     let about = description.about;
     Ok(proto::FeatureDescription {
         feature: description.feature.to_string(),
@@ -273,32 +272,33 @@ pub fn description(description: Description) -> Result<proto::FeatureDescription
             freshness_p99_ms: about.freshness_p99.map(|d| d.millis()),
             complete_within_ms: about.complete_within.map(|d| d.millis()),
         }),
-        revisions: description
-            .revisions
-            .into_iter()
-            .map(|r| proto::RevisionDescription {
-                digest: r.digest,
-                role: match r.role {
-                    describe::Role::Live => Role::Live,
-                    describe::Role::Trial => Role::Trial,
-                    describe::Role::Loaded => Role::Loaded,
-                }
-                .into(),
-                state: match r.state {
-                    describe::StateName::Loading => State::Loading,
-                    describe::StateName::Ready => State::Ready,
-                    describe::StateName::Failed => State::Failed,
-                }
-                .into(),
-                reason: r.reason,
-            })
-            .collect(),
+        revisions: description.revisions.into_iter().map(revision).collect(),
         epoch: description.epoch,
         trial_weight_bp: description.trial_weight_bp,
         deprecated: description.deprecated.map(|sunset| proto::Deprecation { sunset }),
         description: about.description,
         owners: about.owners,
     })
+}
+
+pub fn revision(revision: describe::RevisionDescription) -> proto::RevisionDescription {
+    use proto::revision_description::{Role, State};
+    proto::RevisionDescription {
+        digest: revision.digest,
+        role: match revision.role {
+            describe::Role::Live => Role::Live,
+            describe::Role::Trial => Role::Trial,
+            describe::Role::Loaded => Role::Loaded,
+        }
+        .into(),
+        state: match revision.state {
+            describe::StateName::Loading => State::Loading,
+            describe::StateName::Ready => State::Ready,
+            describe::StateName::Failed => State::Failed,
+        }
+        .into(),
+        reason: revision.reason,
+    }
 }
 
 impl From<Refusal> for Status {

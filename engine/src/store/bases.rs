@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::signal::Installed;
-use super::{BaseFacts, SignalStore};
+use super::{BaseFacts, Budget, SignalStore};
 use crate::base::{self, Base, Manifest, Residence};
 use crate::error::{Error, Result};
 use crate::history::bucket;
@@ -23,28 +24,89 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Bases {
     pub store: Arc<SignalStore>,
     pub residence: Residence,
-    /// The last that was loaded: the next shares its runs. Held while one is loaded: two would write the same files.
-    loaded: Mutex<Option<Arc<Base>>>,
+    /// What the bases of all signals may take together; `None` = as much as there is.
+    budget: Option<Arc<Budget>>,
+    /// The last that was loaded: the next shares its runs.
+    loaded: ArcSwapOption<Base>,
+    /// Held while one is loaded: two would write the same files.
+    loading: Mutex<()>,
+    /// Why the newest base is not shown.
+    trouble: parking_lot::Mutex<Option<String>>,
+}
+
+impl Drop for Bases {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.budget {
+            budget.release(self.store.uid());
+        }
+    }
 }
 
 impl Bases {
     #[must_use]
     pub fn new(store: Arc<SignalStore>, residence: Residence) -> Self {
-        Self { store, residence, loaded: Mutex::new(None) }
+        Self {
+            store,
+            residence,
+            budget: None,
+            loaded: ArcSwapOption::empty(),
+            loading: Mutex::default(),
+            trouble: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Refuses bases beyond a budget.
+    #[must_use]
+    pub fn within(mut self, budget: Option<Arc<Budget>>) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The base that readers see; `None` = none yet.
+    #[must_use]
+    pub fn shown(&self) -> Option<Arc<Base>> {
+        self.loaded.load_full()
+    }
+
+    /// Why the newest base could not be shown when it was last tried; `None` = it could.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Shows readers the newest base, if they do not see it yet.
     ///
     /// # Errors
-    /// When the lake does not answer or a file of it is damaged; readers go on with what they have.
+    /// `Full` when the budget or the folder has no room; when the lake does not answer or a file of it is damaged; readers go on with
+    /// what they have.
     pub async fn refresh(&self) -> Result<()> {
-        let mut loaded = self.loaded.lock().await;
+        let refreshed = self.show_newest().await;
+        *self.trouble.lock() = refreshed.as_ref().err().map(ToString::to_string);
+        refreshed
+    }
+
+    async fn show_newest(&self) -> Result<()> {
+        let _one_at_a_time = self.loading.lock().await;
         let history = self.store.history();
         let Some(manifest) = Manifest::newest(history).await? else { return Ok(()) };
         if self.store.base().is_some_and(|seen| seen.manifest >= manifest.number) {
             return Ok(());
         }
-        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, loaded.as_deref()).await?);
+        let (uid, number, bytes) = (self.store.uid(), manifest.number, manifest.bytes());
+        let held = match &self.budget {
+            None => 0,
+            Some(budget) => budget.hold(uid, bytes).map_err(|e| e.while_doing(format!("load base {number} of {uid}")))?,
+        };
+        let shown = self.show(manifest).await;
+        if let (Err(_), Some(budget)) = (&shown, &self.budget) {
+            budget.put_back(uid, held);
+        }
+        shown
+    }
+
+    async fn show(&self, manifest: Manifest) -> Result<()> {
+        let (history, before) = (self.store.history(), self.loaded.load_full());
+        let base = Arc::new(Base::load(history.lake(), manifest, &self.residence, before.as_deref()).await?);
         let manifest = base.manifest();
         let snapshot = history
             .snapshot_at(Some(manifest.history))
@@ -66,7 +128,7 @@ impl Bases {
         {
             tracing::warn!(uid = self.store.uid(), %error, "files of older bases could not be deleted");
         }
-        *loaded = Some(base);
+        self.loaded.store(Some(base));
         Ok(())
     }
 

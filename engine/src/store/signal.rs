@@ -24,6 +24,8 @@ pub struct SignalStore {
     /// What a base had of the source when the tail gave it up.
     given_up: Mutex<Option<Cut>>,
     progress: Progress,
+    /// Why the tail could not be tidied when it was last tried.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What is told of the base that readers see.
@@ -62,6 +64,7 @@ impl SignalStore {
             progress: Progress::new(shards),
             base: ArcSwapOption::empty(),
             given_up: Mutex::default(),
+            trouble: Mutex::default(),
             history,
             plan,
         }
@@ -142,7 +145,14 @@ impl SignalStore {
         for shard in &self.shards {
             outcome = outcome.and(shard.maintain());
         }
+        *self.trouble.lock() = outcome.as_ref().err().map(ToString::to_string);
         outcome
+    }
+
+    /// Why the tail could not be tidied when it was last tried; `None` = it could.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// All that this process has of an entity, held until it is dropped.

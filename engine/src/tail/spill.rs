@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::error::{Context, Result};
 use crate::run::{self, Run};
@@ -14,8 +15,8 @@ use crate::run::{self, Run};
 pub struct TailRun {
     run: Run,
     place: Place,
-    /// The name under which the newest snapshots of the tail have it.
-    kept: OnceLock<String>,
+    /// The name under which a snapshot of the tail had it last.
+    kept: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -29,12 +30,12 @@ enum Place {
 
 impl TailRun {
     pub const fn in_memory(run: Run) -> Self {
-        Self { run, place: Place::Memory, kept: OnceLock::new() }
+        Self { run, place: Place::Memory, kept: Mutex::new(None) }
     }
 
     /// A run that was opened from a file.
     pub const fn mapped(run: Run) -> Self {
-        Self { run, place: Place::Mapped, kept: OnceLock::new() }
+        Self { run, place: Place::Mapped, kept: Mutex::new(None) }
     }
 
     /// Writes the run to a new file of `folder`, and maps it.
@@ -53,7 +54,7 @@ impl TailRun {
             let _best_effort = fs::remove_file(&path);
             return Err(e).context(doing);
         }
-        Ok(Self { run: run::open(&path)?, place: Place::Spilled(path), kept: self.kept.clone() })
+        Ok(Self { run: run::open(&path)?, place: Place::Spilled(path), kept: Mutex::new(self.kept()) })
     }
 
     pub const fn run(&self) -> &Run {
@@ -65,14 +66,14 @@ impl TailRun {
         !matches!(self.place, Place::Memory)
     }
 
-    /// The name under which a snapshot has this run; `None` = none has.
-    pub fn kept(&self) -> Option<&str> {
-        self.kept.get().map(String::as_str)
+    /// The name under which a snapshot had this run last; `None` = none had. Whether it is there still only the newest snapshot tells.
+    pub fn kept(&self) -> Option<String> {
+        self.kept.lock().clone()
     }
 
-    /// Notes that a snapshot has this run under `name`; the first name stays.
+    /// Notes that a snapshot has this run under `name`.
     pub fn keep_as(&self, name: String) {
-        self.kept.get_or_init(|| name);
+        *self.kept.lock() = Some(name);
     }
 }
 

@@ -9,6 +9,7 @@ mod engine;
 mod groups;
 mod kafka_log;
 mod lake;
+mod movielens;
 mod roles;
 mod server;
 mod whole;

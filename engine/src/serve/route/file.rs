@@ -42,10 +42,19 @@ impl RouteFile {
     /// `Invalid`, naming the field, for text that is no route file or of a format that is not known here.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let file: Self = serde_json::from_slice(bytes).map_err(|e| Error::invalid(format!("not a route file: {e}")))?;
-        if file.version == 0 || file.version > ROUTE_VERSION {
-            return Err(Error::invalid(format!("version: route format {} is not known here; use a newer program", file.version)));
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Whether it can be so.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the field.
+    pub fn check(&self) -> Result<()> {
+        if self.version == 0 || self.version > ROUTE_VERSION {
+            return Err(Error::invalid(format!("version: route format {} is not known here; use a newer program", self.version)));
         }
-        for (name, route) in &file.features {
+        for (name, route) in &self.features {
             parse_name(name)?;
             if route.weight_bp > WHOLE_BP {
                 return Err(Error::invalid(format!("features.{name}.weightBp: {} is more than {WHOLE_BP}", route.weight_bp)));
@@ -54,7 +63,7 @@ impl RouteFile {
                 return Err(Error::invalid(format!("features.{name}.weightBp: there is no trial to give a share to")));
             }
         }
-        Ok(file)
+        Ok(())
     }
 
     /// # Errors

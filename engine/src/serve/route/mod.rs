@@ -6,9 +6,9 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{RouteFile, parse_name};
+pub use file::{ROUTE_VERSION, RouteFile, parse_name};
 pub use table::{Absent, Applied, Refused, Routes, Table};
-pub use watch::{Polled, Watch};
+pub use watch::{Polled, Watch, follow};
 
 /// All of them.
 pub const WHOLE_BP: u32 = 10_000;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::entity::Entity;
+use crate::error::ErrorKind;
 use tress_configs::name::QualifiedName;
 
 fn pinned(digest: &str) -> Pinned {
@@ -146,7 +147,8 @@ async fn a_watch_tells_of_changes_and_ends_when_told() {
     let routes = Arc::new(Routes::open(None).await.expect("no file"));
     let mut changes = routes.subscribe();
     let shutdown = CancellationToken::new();
-    let watching = tokio::spawn(Watch::new(path.clone()).run(routes.clone(), Duration::from_millis(50), shutdown.clone()));
+    let watch = Arc::new(tokio::sync::Mutex::new(Watch::new(path.clone())));
+    let watching = tokio::spawn(follow(watch, routes.clone(), Duration::from_millis(50), shutdown.clone()));
     file(&[("movies/recent", route("a", None, 1))]).write(&path).await.expect("written");
     changes.changed().await.expect("a change");
     assert!(routes.current().get(&name()).is_some());
@@ -163,4 +165,45 @@ fn what_is_no_route_file_is_refused_with_its_field() {
     assert!(refused(r#"{"version":1,"features":{"a/b":{"epoch":1,"weightBP":5}}}"#).contains("weightBP"));
     let text = r#"{"version":1,"features":{"a/b":{"live":{"uid":"u","digest":"d"},"weightBp":0,"epoch":4}}}"#;
     assert_eq!(RouteFile::from_json(text.as_bytes()).expect("a route file").features["a/b"].epoch, 4);
+}
+
+#[tokio::test]
+async fn a_push_is_in_force_before_the_file_and_no_older_file_undoes_it() {
+    let folder = tempdir().expect("a folder");
+    let (path, kept, epochs) = (folder.path().join("routes.json"), folder.path().join("pushed.json"), folder.path().join("epochs.json"));
+    let routes = Routes::open(Some(&epochs)).await.expect("no epochs yet");
+    let mut watch = Watch::open(path.clone(), &kept).await.expect("nothing was pushed yet");
+    let push = |feature: &str, route: Route| file(&[(feature, route)]);
+    let early = watch.push(&routes, &push("movies/recent", route("b", None, 2))).await.expect_err("the file was never read");
+    assert_eq!(early.kind(), ErrorKind::Unavailable);
+    assert!(!routes.current().is_known(), "a push makes nothing ready");
+
+    file(&[("movies/recent", route("a", None, 1))]).write(&path).await.expect("written");
+    watch.poll(&routes).await.expect("read");
+    watch.push(&routes, &push("movies/recent", route("b", None, 3))).await.expect("pushed");
+    watch.push(&routes, &push("movies/new", route("n", None, 1))).await.expect("pushed");
+    let refused = watch.push(&routes, &push("movies/recent", route("z", None, 2))).await.expect("a value");
+    assert_eq!(refused.refused, [Refused { feature: name(), epoch: 2, seen: 3 }]);
+    let epoch = |routes: &Routes, name: &QualifiedName| routes.current().get(name).map(|route| route.epoch);
+    let new = QualifiedName::new("movies", "new");
+    assert_eq!((epoch(&routes, &name()), epoch(&routes, &new), watch.filed("movies/recent")), (Some(3), Some(1), Some(1)));
+
+    // The file changes, and is still older; then the process starts anew.
+    file(&[("movies/recent", route("x", None, 2)), ("movies/other", route("o", None, 1))]).write(&path).await.expect("written");
+    watch.poll(&routes).await.expect("read");
+    assert_eq!((epoch(&routes, &name()), epoch(&routes, &new)), (Some(3), Some(1)));
+    let routes = Routes::open(Some(&epochs)).await.expect("epochs read");
+    let mut watch = Watch::open(path.clone(), &kept).await.expect("read");
+    watch.poll(&routes).await.expect("read");
+    assert_eq!((epoch(&routes, &name()), epoch(&routes, &new)), (Some(3), Some(1)));
+
+    // The file says it: from now on it decides, also that a feature is gone.
+    let both = [("movies/recent", route("b", None, 3)), ("movies/new", route("n", None, 1))];
+    file(&both).write(&path).await.expect("written");
+    watch.poll(&routes).await.expect("read");
+    assert_eq!(watch.filed("movies/recent"), Some(3));
+    file(&both[..1]).write(&path).await.expect("written");
+    let Ok(Polled::Applied { applied, .. }) = watch.poll(&routes).await else { panic!("it has changed") };
+    assert_eq!(applied.removed, [new]);
+    assert_eq!(RouteFile::from_json(&std::fs::read(&kept).expect("kept")).expect("routes"), RouteFile::default());
 }

@@ -1,0 +1,131 @@
+//! What the process says of itself, gathered from all that know.
+
+use std::sync::atomic::Ordering;
+
+use tress_configs::name::QualifiedName;
+
+use super::wire::write_pinned;
+use crate::pool::Shared;
+use crate::pool::signals::Signal;
+use crate::serve::wire::revision as described;
+use crate::serve::{Pinned, Route, State, proto};
+
+/// Everything, in one answer.
+pub async fn status(shared: &Shared) -> proto::GetStatusResponse {
+    let (mut features, troubles) = (Vec::new(), shared.watch.lock().await.troubles().to_vec());
+    let now = shared.reader.clock.now_micros();
+    let signals = shared.signals.all();
+    let routes = shared.reader.routes.current();
+    for name in shared.reader.features() {
+        let route = routes.get(&name).map(|route| &**route);
+        let file_epoch = shared.watch.lock().await.filed(&name.to_string()).unwrap_or(0);
+        let revisions = shared.reader.revisions(&name).into_iter().map(|described| {
+            let told = Seen { shared, feature: &name, route, signals: &signals, now };
+            told.revision(described)
+        });
+        features.push(proto::FeatureStatus {
+            feature: name.to_string(),
+            epoch: route.map_or(0, |route| route.epoch),
+            file_epoch,
+            trial_weight_bp: route.map_or(0, |route| route.weight_bp),
+            revisions: revisions.collect(),
+        });
+    }
+    let not_ready = shared.readiness.why_not(&shared.reader);
+    let budget = shared.signals.budget();
+    proto::GetStatusResponse {
+        ready: not_ready.is_none(),
+        not_ready: not_ready.unwrap_or_default(),
+        features,
+        signals: signals.iter().map(|(signal, users)| of_signal(signal, *users, now)).collect(),
+        budget_bytes: budget.bytes(),
+        used_bytes: budget.used(),
+        troubles,
+    }
+}
+
+/// How far a revision is that was asked for.
+pub fn loaded(shared: &Shared, feature: &QualifiedName, pinned: &Pinned) -> proto::LoadedRevision {
+    use proto::revision_description::State as Told;
+    let (state, reason) = match shared.reader.registry.state(feature, &pinned.digest) {
+        Some(State::Ready(_)) => (Told::Ready, String::new()),
+        Some(State::Failed { reason }) => (Told::Failed, reason),
+        Some(State::Loading) | None => (Told::Loading, String::new()),
+    };
+    proto::LoadedRevision { feature: feature.to_string(), revision: Some(write_pinned(pinned)), state: state.into(), reason }
+}
+
+/// What a revision is looked at with.
+struct Seen<'a> {
+    shared: &'a Shared,
+    feature: &'a QualifiedName,
+    route: Option<&'a Route>,
+    signals: &'a [(std::sync::Arc<Signal>, u32)],
+    now: i64,
+}
+
+impl Seen<'_> {
+    fn revision(&self, revision: crate::serve::RevisionDescription) -> proto::RevisionStatus {
+        let proto::RevisionDescription { digest, role, state, reason } = described(revision);
+        let told = self.shared.revisions.told(&(self.feature.clone(), digest.clone()));
+        let routed = self.route.and_then(|route| route.revisions().find(|pinned| pinned.digest == digest));
+        let uid = told.as_ref().map(|told| told.uid.clone()).or_else(|| routed.map(|pinned| pinned.uid.clone())).unwrap_or_default();
+        let totals = self.shared.reader.metrics.totals(self.feature, &digest);
+        let mut status = proto::RevisionStatus {
+            role,
+            state,
+            reason: told.as_ref().map(|told| told.reason.clone()).filter(|told| !told.is_empty()).unwrap_or(reason),
+            signals: told.map(|told| told.signals).unwrap_or_default(),
+            counters: Some(proto::Counters {
+                requests: totals.requests,
+                errors: totals.errors,
+                degraded: 0,
+                empty: totals.empty,
+                deep: totals.deep,
+            }),
+            ..proto::RevisionStatus::default()
+        };
+        if let Some(State::Ready(loaded)) = self.shared.reader.registry.state(self.feature, &digest) {
+            let applied = loaded.served.signal_states().iter().map(|state| state.applied_through).collect::<Option<Vec<i64>>>();
+            status.applied_through = applied.and_then(|applied| applied.into_iter().min());
+            status.freshness = status.applied_through.map(|through| self.now.saturating_sub(through));
+            status.warm = status.signals.iter().all(|uid| self.is_warm(uid, &digest));
+            status.pins = loaded.pins.all().into_iter().map(|pin| proto::ConsumerPin { consumer: pin.consumer, at: pin.at }).collect();
+            if let Some(counters) = &mut status.counters {
+                counters.degraded = loaded.degraded.load(Ordering::Relaxed);
+            }
+        }
+        status.revision = Some(proto::PinnedRevision { uid, digest });
+        status
+    }
+
+    /// Whether the base of a signal was made for this feature's revision, too. Without a base, everything is in the tail.
+    fn is_warm(&self, uid: &str, feature: &str) -> bool {
+        let Some((signal, _)) = self.signals.iter().find(|(signal, _)| signal.uid == uid) else { return false };
+        let base = signal.followed.bases.shown();
+        base.is_none_or(|base| base.manifest().demands.list.iter().any(|demand| demand.feature == feature))
+    }
+}
+
+fn of_signal(signal: &Signal, users: u32, now: i64) -> proto::SignalStatus {
+    let store = &signal.followed.store;
+    let (tail_rows, tail_bytes) = store.tail_size();
+    let applied_through = store.least_state().applied_through;
+    proto::SignalStatus {
+        uid: signal.uid.clone(),
+        signal: signal.plan.name.to_string(),
+        digest: signal.digest.clone(),
+        applied_through,
+        freshness: applied_through.map(|through| now.saturating_sub(through)),
+        base: signal.followed.bases.shown().map(|base| proto::BaseStatus {
+            manifest: base.manifest().number,
+            demands_epoch: base.manifest().demands.epoch,
+            history_version: base.manifest().history,
+            bytes: base.manifest().bytes(),
+        }),
+        tail_rows: tail_rows as u64,
+        tail_bytes: tail_bytes as u64,
+        users,
+        troubles: signal.troubles(),
+    }
+}
