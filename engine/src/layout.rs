@@ -20,6 +20,12 @@ pub fn revisions() -> Path {
     Path::from("_tress/revisions")
 }
 
+/// The copy of a registry's schema.
+#[must_use]
+pub fn schema(registry: &str, id: u32) -> Path {
+    Path::from(format!("_tress/schemas/{registry}/{id}.json"))
+}
+
 /// Everything of one signal revision.
 #[must_use]
 pub fn signal(uid: &str) -> Path {
@@ -150,16 +156,28 @@ pub fn raw_transaction(topic_id: &str, partition: i32) -> String {
     format!("{topic_id}/{partition}")
 }
 
-/// The topic of a signal revision's changelog.
+/// The topic of the changelog whose topics have this stem.
 #[must_use]
-pub fn changelog(uid: &str) -> String {
-    format!("tress.{uid}.changelog")
+pub fn changelog_of(stem: &str) -> String {
+    format!("{stem}.changelog")
 }
 
-/// The topic of a signal revision's dead letters.
+/// The topic of the dead letters whose topics have this stem.
+#[must_use]
+pub fn dead_letters_of(stem: &str) -> String {
+    format!("{stem}.deadletters")
+}
+
+/// The topic of a signal revision's changelog, unless its record says another.
+#[must_use]
+pub fn changelog(uid: &str) -> String {
+    changelog_of(&format!("tress.{uid}"))
+}
+
+/// The topic of a signal revision's dead letters, unless its record says another.
 #[must_use]
 pub fn dead_letters(uid: &str) -> String {
-    format!("tress.{uid}.deadletters")
+    dead_letters_of(&format!("tress.{uid}"))
 }
 
 /// The consumer group of a signal revision's stream.

@@ -36,6 +36,7 @@ pub mod prepare;
 pub mod process;
 pub mod raw;
 pub mod read;
+pub mod registry;
 pub mod roles;
 pub mod rows;
 pub mod run;

@@ -17,8 +17,8 @@ pub struct RawBatch {
     /// Microseconds; null where the source has no such thing.
     pub record_timestamp: Int64Array,
     /// Per row: what could not be decoded, if anything. A field that does not fit is judged after the source's `where`, so that what
-    /// is not ours is not invalid; a payload that cannot be read at all (`Unreadable`, `TooLarge`) might be anybody's, so it is invalid
-    /// for every signal of the topic.
+    /// is not ours is not invalid; a payload that cannot be read at all might be anybody's, so it is invalid for every signal of the
+    /// topic.
     pub broken: Vec<Option<Invalid>>,
     /// Per row: the payload as it was, for the dead letter; no rows where the source has none.
     pub payload: Vec<Bytes>,
@@ -73,6 +73,18 @@ pub enum Reason {
     TooLarge,
     /// An expression failed on this row.
     Expression,
+    /// The registry has no schema of the id that the payload names.
+    UnknownSchema,
+    /// The schema that the payload was written with cannot be read as the one that the definition names.
+    IncompatibleSchema,
+}
+
+impl Reason {
+    /// Whether nothing is known of the event: it might be anybody's.
+    #[must_use]
+    pub const fn is_of_the_payload(self) -> bool {
+        matches!(self, Self::Unreadable | Self::TooLarge | Self::UnknownSchema | Self::IncompatibleSchema)
+    }
 }
 
 /// A raw event that was put aside.

@@ -1,6 +1,8 @@
 //! The targets of `engine/tests/fuzz`, fed by libFuzzer: the same code, with inputs that coverage has led to.
 #![allow(dead_code, reason = "the parts that run the bounded tests are not used here")]
 
+#[path = "../../engine/tests/fuzz/avro.rs"]
+mod avro;
 #[path = "../../engine/tests/fuzz/definitions.rs"]
 mod definitions;
 #[path = "../../engine/tests/fuzz/mutate.rs"]

@@ -200,10 +200,12 @@ async fn last_in(log: &dyn Log, topic: &str, (partition, start, end): (i32, i64,
         let lower = (upper - step).max(start);
         let (mut at, mut last) = (lower, 0);
         while at < upper {
-            let records = log.read(topic, Position { partition, offset: at }, READ_BYTES, Duration::ZERO).await?;
-            let Some(newest) = records.last() else { break };
-            at = newest.offset + 1;
-            for record in records.iter().filter(|r| r.offset < upper) {
+            let batch = log.read(topic, Position { partition, offset: at }, READ_BYTES, Duration::ZERO).await?;
+            if batch.next == at {
+                break;
+            }
+            at = batch.next;
+            for record in batch.records.iter().filter(|r| r.offset < upper) {
                 let header = |name: &str| record.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v);
                 if header(INPUT).is_some_and(|v| v == id.as_bytes()) {
                     let line = header(LINE).and_then(|v| std::str::from_utf8(v).ok()).and_then(|v| v.parse().ok());

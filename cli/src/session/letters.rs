@@ -38,7 +38,7 @@ pub async fn list(node: &Node, which: &Which) -> Result<Value> {
     let mut letters = Vec::new();
     for signal in signals(node, which).await? {
         let log = node.platform().own_log();
-        for kept in dead_letters::list(log.as_ref(), &signal.uid, &which.selection()).await? {
+        for kept in dead_letters::list(log.as_ref(), &signal.revision.topics().dead_letters, &which.selection()).await? {
             let letter = kept.letter;
             let mut shown = json!({
                 "signal": signal.plan.name.to_string(),
@@ -64,7 +64,10 @@ pub async fn replay(node: &Node, which: &Which) -> Result<Value> {
     let (mut appended, mut elsewhere) = (0, 0);
     for signal in signals(node, which).await? {
         let log = node.platform().own_log();
-        let replayed = dead_letters::replay(log.as_ref(), &signal.uid, &which.selection(), &signal.plan.source.stream.topic).await?;
+        let (topics, stream) = (signal.revision.topics(), &signal.plan.source.stream);
+        let raw = node.platform().log(&stream.connection)?;
+        let letters = (log.as_ref(), topics.dead_letters.as_str());
+        let replayed = dead_letters::replay(letters, &which.selection(), (raw.as_ref(), &stream.topic)).await?;
         appended += replayed.appended;
         elsewhere += replayed.not_of_a_topic;
     }

@@ -27,7 +27,9 @@ async fn of_signal(node: &Node, signal: &RunningSignal) -> Result<Value> {
     let state = signal.store.least_state();
     let (tail_rows, tail_bytes) = signal.store.tail_size();
     let history = signal.store.history().snapshot().await?;
-    let letters = dead_letters::list(node.platform().own_log().as_ref(), &signal.uid, &Selection::first(10_000)).await?.len();
+    let letters = dead_letters::list(node.platform().own_log().as_ref(), &signal.revision.topics().dead_letters, &Selection::first(10_000))
+        .await?
+        .len();
     Ok(json!({
         "signal": signal.plan.name.to_string(),
         "uid": signal.uid,

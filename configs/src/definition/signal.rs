@@ -241,8 +241,10 @@ pub struct Format {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AvroFormat {
+    /// Of the schema registry that belongs to the connection: its schema is what records are read as, whatever they were written with.
     #[schemars(length(min = 1, max = 249))]
     pub subject: String,
+    /// Omitted = the newest one when a revision is prepared; it stays that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub version: Option<i32>,

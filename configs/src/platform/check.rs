@@ -1,12 +1,15 @@
 //! What the shape of a platform file cannot say.
 
-use super::{Connection, Kafka, ObjectStore, PlatformFile};
+use super::{Connection, Kafka, ObjectStore, PlatformFile, Registry, RegistryAuth, RegistryTls};
 use crate::issue::{Issue, IssueCode};
 use crate::nearest::suggest;
 use crate::path;
 
 /// The most connections of a platform.
 const MAX_CONNECTIONS: usize = 200;
+
+/// Less than this, and a reader that restarts finds no changelog any more.
+const LEAST_RETENTION_MS: i64 = 3_600_000;
 
 /// Which of the kinds of a connection is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,14 @@ fn one(name: &str, connection: &Connection, issues: &mut Vec<Issue>) {
 }
 
 fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
-    let Kafka { bootstrap, auth, tls, topics: _ } = kafka;
+    let Kafka { bootstrap, auth, tls, topics, registry } = kafka;
+    if let Some((message, help)) = topics.mistake() {
+        issues.push(Issue::error(format!("{at}.topics.name"), IssueCode::InvalidName, message, help));
+    }
+    if topics.retention.millis() < LEAST_RETENTION_MS {
+        let help = "keep changelogs for an hour at least, and for longer than any gap between backfills";
+        issues.push(Issue::error(format!("{at}.topics.retention"), IssueCode::OutOfRange, "this is too short", help));
+    }
     for (index, broker) in bootstrap.iter().enumerate() {
         let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none_or(|p| p == 0) || broker.chars().any(|c| c.is_whitespace() || matches!(c, ',' | '/')) {
@@ -72,15 +82,43 @@ fn of_kafka(at: &str, kafka: &Kafka, issues: &mut Vec<Issue>) {
     for (field, secret) in [auth, ca, client].into_iter().flatten() {
         secret_name(&format!("{at}.{field}"), secret, issues);
     }
+    if let Some(registry) = registry {
+        of_registry(&path::member(at, "registry"), registry, issues);
+    }
+}
+
+fn of_registry(at: &str, registry: &Registry, issues: &mut Vec<Issue>) {
+    let Registry { url, auth, tls } = registry;
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+    if host.is_none_or(str::is_empty) || url.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '?' | '#')) {
+        let help = "write https://host:port, and its path if it has one; a password goes into a secret that auth.secret names";
+        issues.push(Issue::error(path::member(at, "url"), IssueCode::InvalidName, "this is no address of a schema registry", help));
+    }
+    if tls.is_some() && url.starts_with("http://") {
+        let help = "begin the address with https, or remove tls";
+        issues.push(Issue::error(path::member(at, "tls"), IssueCode::Conflict, "the address is one without encryption", help));
+    }
+    if let Some(RegistryAuth { secret }) = auth {
+        secret_name(&format!("{at}.auth.secret"), secret, issues);
+    }
+    if let Some(RegistryTls { ca_secret }) = tls {
+        secret_name(&format!("{at}.tls.caSecret"), ca_secret, issues);
+    }
 }
 
 fn of_store(at: &str, store: &ObjectStore, issues: &mut Vec<Issue>) {
     let ObjectStore { url, endpoint, region, credentials_secret } = store;
     let field = |name: &str| path::member(at, name);
-    let bucket = url.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or_default());
+    let host = |scheme: &str| url.strip_prefix(scheme).map(|rest| rest.split('/').next().unwrap_or_default());
+    let bucket = host("s3://").or_else(|| host("gs://")).filter(|b| !b.is_empty() && !b.contains('@'));
+    let container = host("abfss://")
+        .and_then(|h| h.split_once('@'))
+        .filter(|(container, account)| !container.is_empty() && !container.contains(':') && !account.is_empty() && !account.contains('@'));
     let folder = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
-    if bucket.is_none_or(|b| b.is_empty() || b.contains('@')) && folder.is_none() {
-        let help = "write s3://bucket/prefix, or file:///folder; keys go into a secret that credentialsSecret names";
+    if bucket.is_none() && container.is_none() && folder.is_none() {
+        let help = "write s3://bucket/prefix, gs://bucket/prefix, abfss://container@account.dfs.core.windows.net/prefix, or file:///folder; \
+                    keys go into a secret that credentialsSecret names";
         issues.push(Issue::error(field("url"), IssueCode::InvalidName, "this is no address of an object store", help));
     }
     if let Some(endpoint) = endpoint {
@@ -89,6 +127,9 @@ fn of_store(at: &str, store: &ObjectStore, issues: &mut Vec<Issue>) {
             let help = "write https://host:port, or http://host:port for one without encryption";
             issues.push(Issue::error(field("endpoint"), IssueCode::InvalidName, "this is no address of a server", help));
         }
+    }
+    if region.is_some() && !url.starts_with("s3://") && folder.is_none() {
+        issues.push(Issue::error(field("region"), IssueCode::Conflict, "only S3 has one", "remove region"));
     }
     if folder.is_some() {
         for (name, given) in

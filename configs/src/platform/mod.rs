@@ -4,6 +4,7 @@
 mod check;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::topics::{CreateTopics, Topics};
 use crate::issue::Issue;
 use crate::source::{self, Located};
 use crate::structure;
@@ -55,7 +57,7 @@ pub struct Connection {
     /// Apache Kafka, or what speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Kafka>,
-    /// S3, or what speaks it; or a folder.
+    /// S3 or what speaks it, Google Cloud Storage, Azure; or a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<ObjectStore>,
     /// Namespaces whose definitions may name it; `*` means all. Omitted = none but Tress itself.
@@ -78,6 +80,40 @@ pub struct Kafka {
     pub tls: Option<KafkaTls>,
     #[serde(default)]
     pub topics: Topics,
+    /// Where the schemas of its records are. Omitted = nowhere; Avro needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
+}
+
+/// A schema registry that speaks the contract of Confluent's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registry {
+    /// `https://host:port`, and the path that its own paths follow.
+    #[schemars(length(min = 1, max = 1000))]
+    pub url: String,
+    /// Who we are. Omitted = nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegistryAuth>,
+    /// Whom to believe that it is the registry. Omitted = the system's authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RegistryTls>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryAuth {
+    /// A secret with `username` and `password`.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryTls {
+    /// A secret with `ca.crt`.
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_secret: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,39 +152,22 @@ pub struct KafkaTls {
     pub client_secret: Option<String>,
 }
 
-/// The topics that Tress makes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Topics {
-    #[serde(default)]
-    pub create: CreateTopics,
-}
-
-/// Whether Tress makes topics that are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum CreateTopics {
-    /// Missing topics are made.
-    #[default]
-    Always,
-    /// Somebody else makes topics; a missing one is refused by name.
-    Never,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectStore {
-    /// `s3://bucket/prefix`, or `file:///folder`.
+    /// `s3://bucket/prefix`, `gs://bucket/prefix`, `abfss://container@account.dfs.core.windows.net/prefix`, or `file:///folder`.
     #[schemars(length(min = 1, max = 1000))]
     pub url: String,
-    /// The address of an S3 server other than Amazon's, as `https://host:port`.
+    /// The address of a server other than the cloud's own, as `https://host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub endpoint: Option<String>,
-    /// Omitted = us-east-1.
+    /// Of S3. Omitted = us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
-    /// A secret with `accessKeyId`, `secretAccessKey` and, of temporary keys, `sessionToken`. Omitted = what the pod's environment has.
+    /// A secret: of S3 with `accessKeyId`, `secretAccessKey` and, of temporary keys, `sessionToken`; of Google with `serviceAccount.json`;
+    /// of Azure with `accountKey`. Omitted = what the pod's environment has: its service account's role or identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub credentials_secret: Option<String>,

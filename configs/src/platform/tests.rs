@@ -9,6 +9,7 @@ connections:
       auth: {saslSecret: kafka-auth, mechanism: PLAIN}
       tls: {caSecret: kafka-ca}
       topics: {create: Never}
+      registry: {url: "https://registry:8081/ccompat", auth: {secret: registry}, tls: {caSecret: registry-ca}}
     namespaces: [movies]
   lake:
     objectStore: {url: "s3://acme/ml", endpoint: "http://s3:7070", credentialsSecret: lake}
@@ -31,6 +32,9 @@ fn a_platform_file_is_read_whole() {
     assert_eq!(main.bootstrap, ["kafka-0:9092", "kafka-1:9092"]);
     assert_eq!(main.auth.as_ref().unwrap().mechanism, SaslMechanism::Plain);
     assert_eq!(main.topics.create, CreateTopics::Never);
+    let registry = main.registry.as_ref().unwrap();
+    assert_eq!((registry.url.as_str(), registry.auth.as_ref().unwrap().secret.as_str()), ("https://registry:8081/ccompat", "registry"));
+    assert_eq!(registry.tls.as_ref().unwrap().ca_secret, "registry-ca");
     assert_eq!(file.secrets, SECRETS);
     assert!(file.connections["main"].admits("movies") && !file.connections["main"].admits("playback"));
     assert!(file.connections["lake"].admits("playback"));
@@ -95,9 +99,64 @@ secrets: here
 }
 
 #[test]
+fn a_registry_is_checked_and_never_holds_a_password() {
+    let text = r#"
+connections:
+  a: {kafka: {bootstrap: ["k:1"], registry: {url: "https://me:secret@registry"}}}
+  b: {kafka: {bootstrap: ["k:1"], registry: {url: "registry:8081"}}}
+  c: {kafka: {bootstrap: ["k:1"], registry: {url: "http://registry:8081", tls: {caSecret: "../ca"}, auth: {secret: "A"}}}}
+  d: {objectStore: {url: "s3://b"}}
+outputs: {lake: d, changelog: a}
+"#;
+    let mut found: Vec<_> = mistakes(text).into_iter().map(|(path, code, line, _)| (line, path, code)).collect();
+    found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    assert_eq!(
+        found,
+        [
+            (3, "connections.a.kafka.registry.url".to_owned(), IssueCode::InvalidName),
+            (4, "connections.b.kafka.registry.url".to_owned(), IssueCode::InvalidName),
+            (5, "connections.c.kafka.registry.auth.secret".to_owned(), IssueCode::InvalidName),
+            (5, "connections.c.kafka.registry.tls".to_owned(), IssueCode::Conflict),
+            (5, "connections.c.kafka.registry.tls.caSecret".to_owned(), IssueCode::InvalidName),
+        ]
+    );
+}
+
+#[test]
 fn broken_empty_and_doubled_files_are_told_apart() {
     assert_eq!(mistakes("connections: [").first().map(|m| m.1), Some(IssueCode::Syntax));
     assert_eq!(mistakes("").first().map(|m| m.1), Some(IssueCode::MissingField));
     assert_eq!(mistakes(&format!("{FULL}---{FULL}")).first().map(|m| m.1), Some(IssueCode::Duplicate));
     assert_eq!(mistakes(&FULL.replace("outputs:", "connections: {}\noutputs:")).first().map(|m| m.1), Some(IssueCode::Duplicate));
+}
+
+#[test]
+fn topics_are_named_by_a_template_that_tells_revisions_apart() {
+    let with = |topics: &str| FULL.replace("topics: {create: Never}", &format!("topics: {topics}"));
+    let topics = |text: &str| PlatformFile::parse("platform.yaml", text).unwrap().connections["main"].kafka.clone().unwrap().topics;
+    let rating = crate::name::QualifiedName::new("movies", "rating");
+    let omitted = topics(FULL);
+    assert_eq!((omitted.stem(&rating, "u-1"), omitted.retention.millis(), omitted.replicas), ("tress.u-1".into(), 7 * 86_400_000, None));
+    let given = topics(&with(r#"{name: "acme.{signal}.{uid}", retention: 2d, replicas: 3}"#));
+    let expected = ("acme.movies-rating.u-1".to_owned(), 2 * 86_400_000, Some(3));
+    assert_eq!((given.stem(&rating, "u-1"), given.retention.millis(), given.replicas), expected);
+    for wrong in [
+        "acme",
+        "acme.{signal}",
+        "{uid}{uid}",
+        "{uid}.{signal}.{signal}",
+        "{uid}.{name}",
+        "a b.{uid}",
+        ".{uid}",
+        &format!("{}{{uid}}", "x".repeat(41)),
+    ] {
+        let found = mistakes(&with(&format!("{{name: \"{wrong}\"}}")));
+        assert_eq!(
+            found.iter().map(|m| (m.0.as_str(), m.1)).collect::<Vec<_>>(),
+            [("connections.main.kafka.topics.name", IssueCode::InvalidName)],
+            "{wrong}"
+        );
+    }
+    let short = mistakes(&with("{retention: 59m}"));
+    assert_eq!((short[0].0.as_str(), short[0].1), ("connections.main.kafka.topics.retention", IssueCode::OutOfRange));
 }

@@ -98,13 +98,18 @@ impl FileWriter {
         Ok(())
     }
 
-    /// The file of everything before `end`; `None` when there was nothing.
-    pub fn finish(self, end: i64) -> Result<Option<Made>> {
-        let Some(first) = self.first else { return Ok(None) };
+    /// Whether it has no records.
+    pub const fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The file of everything before `end`.
+    pub fn finish(self, end: i64) -> Result<Made> {
         let Position { partition, offset: start } = self.start;
+        let first = self.first.unwrap_or(start);
         let bytes = Bytes::from(self.writer.into_inner()?);
         let path = layout::raw_file(partition, start, end);
         let file = RawFile { path, partition, offsets: first..end, times: self.times, rows: self.rows, size: bytes.len() as u64 };
-        Ok(Some(Made { file, bytes }))
+        Ok(Made { file, bytes })
     }
 }

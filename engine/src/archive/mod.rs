@@ -4,7 +4,7 @@
 //! topic ─▶ Archive (file per partition ─▶ one commit with txn) ─▶ RawTable ─▶ RawSnapshot ─▶ read ─▶ records, for the same decoder
 //! ```
 //! Progress lives with the data: each commit adds files and, for each partition in them, sets the transaction
-//! `<topic id>/<partition>` to the offset after the last record. Whoever starts reads those and goes on there; of two that race, one
+//! `<topic id>/<partition>` to the offset up to which it is archived. Whoever starts reads those and goes on there; of two that race, one
 //! is refused and goes on from what the other committed.
 
 mod file;
@@ -25,7 +25,7 @@ pub use self::table::{RawFile, RawSnapshot, RawTable};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
-use crate::log::{Ends, Log, Position};
+use crate::log::{Batch, Ends, Log, Position};
 
 /// How long a read of records that are known to be there may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,6 +48,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self { fetch_bytes: 2 << 20, file_bytes: 128 << 20, commit_bytes: 1 << 30 }
     }
+}
+
+/// What one commit adds.
+#[derive(Debug, Default)]
+struct Written {
+    files: Vec<RawFile>,
+    /// By partition, the offset up to which it is archived then.
+    ends: BTreeMap<i32, i64>,
 }
 
 /// Archives one topic.
@@ -109,8 +117,8 @@ impl Archive {
             if work.is_empty() {
                 return Ok(snapshot);
             }
-            let files = self.write_files(work).await?;
-            match self.table.commit(&snapshot, &files, self.clock.now_micros()).await {
+            let written = self.write_files(work, &snapshot).await?;
+            match self.table.commit(&snapshot, &written, self.clock.now_micros()).await {
                 Ok(()) => overtaken = 0,
                 // Somebody else archived meanwhile: go on from what they committed. Equal files are theirs now.
                 Err(e) if e.kind() == ErrorKind::Conflict && overtaken < OVERTAKEN => {
@@ -173,8 +181,8 @@ impl Archive {
     }
 
     /// Writes files of what is left, up to the bytes of one commit.
-    async fn write_files(&self, work: Vec<Extent>) -> Result<Vec<RawFile>> {
-        let mut files = Vec::new();
+    async fn write_files(&self, work: Vec<Extent>, snapshot: &RawSnapshot) -> Result<Written> {
+        let mut written = Written::default();
         let mut bytes = 0;
         for Extent { partition, from, to } in work {
             let mut next = from;
@@ -182,19 +190,26 @@ impl Archive {
                 let mut writer = FileWriter::new(Position { partition, offset: next })?;
                 while next < to && writer.payload_bytes() < self.settings.file_bytes {
                     let at = Position { partition, offset: next };
-                    let mut records = self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await?;
+                    let Batch { mut records, next: end } = self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await?;
+                    if end == next {
+                        // That nothing came is no reason to think that nothing is there.
+                        return Err(self.no_answer(at));
+                    }
                     records.retain(|r| r.offset < to);
-                    let last = records.last().map(|r| r.offset);
-                    // That nothing came is no reason to think that nothing is there.
-                    next = 1 + last.ok_or_else(|| self.no_answer(at))?;
+                    next = end.min(to);
                     writer = tokio::task::spawn_blocking(move || writer.write(&records).map(|()| writer))
                         .await
                         .map_err(|e| Error::internal("the writer of a raw file ended").with_source(e))??;
                 }
                 bytes += writer.payload_bytes();
-                files.extend(self.table.put(writer.finish(next)?).await?);
+                // Offsets without records need no file, unless it is the partition's first: what has none has no place in the table.
+                let known = snapshot.cut.iter().any(|p| p.partition == partition) || written.ends.contains_key(&partition);
+                if !(writer.is_empty() && known) {
+                    written.files.push(self.table.put(writer.finish(next)?).await?);
+                }
+                written.ends.insert(partition, next);
             }
         }
-        Ok(files)
+        Ok(written)
     }
 }

@@ -12,6 +12,7 @@ use object_store::{ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Written;
 use super::file::{COLUMNS, Made};
 use crate::decode::time;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -34,7 +35,7 @@ pub struct RawTable {
 pub struct RawSnapshot {
     /// Of the Delta table.
     pub version: u64,
-    /// The offset after the last record of each partition that has any.
+    /// Up to which offset each partition is archived that has a file.
     pub cut: Vec<Position>,
     /// By partition, then offset.
     pub files: Vec<RawFile>,
@@ -144,8 +145,7 @@ impl RawTable {
     }
 
     /// Puts a file, unless its records are there already: then that file is taken.
-    pub(super) async fn put(&self, made: Option<Made>) -> Result<Option<RawFile>> {
-        let Some(Made { mut file, bytes }) = made else { return Ok(None) };
+    pub(super) async fn put(&self, Made { mut file, bytes }: Made) -> Result<RawFile> {
         let doing = || format!("put raw file {}/{}", self.path, file.path);
         let store = self.lake.table_store(&self.path);
         let path = Path::parse(&file.path).map_err(|e| Error::internal(doing()).with_source(e))?;
@@ -155,15 +155,15 @@ impl RawTable {
             Err(object_store::Error::AlreadyExists { .. }) => file.size = store.head(&path).await.context(doing)?.size,
             Err(e) => return Err(Error::from(e).while_doing(doing())),
         }
-        Ok(Some(file))
+        Ok(file)
     }
 
-    /// Adds files to the snapshot's version, or not at all.
-    pub(super) async fn commit(&self, base: &RawSnapshot, files: &[RawFile], at: i64) -> Result<()> {
+    /// Adds files to the snapshot's version and sets how far partitions are archived, or nothing of it.
+    pub(super) async fn commit(&self, base: &RawSnapshot, written: &Written, at: i64) -> Result<()> {
         let doing = || format!("commit to raw table {}", self.path);
         let table = self.lake.delta_at(&self.path, Some(base.version)).await?;
         let table = table.ok_or_else(|| Error::not_found(format!("{}: there is none", doing())))?;
-        let ends: BTreeMap<i32, i64> = files.iter().map(|f| (f.partition, f.offsets.end)).collect();
+        let Written { files, ends } = written;
         let transactions = ends.iter().map(|(partition, end)| Transaction::new(layout::raw_transaction(&self.topic_id, *partition), *end));
         let actions = files.iter().map(|file| Action::Add(add(file, at.div_euclid(1000)))).collect();
         let properties =

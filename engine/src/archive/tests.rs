@@ -41,7 +41,7 @@ impl Bench {
         let mut all = Vec::new();
         for (partition, ends) in (0..).zip(self.log.ends(TOPIC).await.unwrap()) {
             let from = Position { partition, offset: ends.start };
-            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap();
+            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap().records;
             all.extend(records.into_iter().map(|r| (partition, r)));
         }
         all
@@ -89,6 +89,31 @@ async fn it_archives_only_up_to_where_it_is_asked_to() {
     let snapshot = archive.archive_until(&[at(0, 37)]).await.unwrap();
     assert_eq!(snapshot.cut, [at(0, 37)]);
     assert_eq!(read(&archive, snapshot.files, Vec::new()).await, bench.in_log().await[..37]);
+}
+
+#[tokio::test]
+async fn offsets_that_hold_no_records_are_archived_too() {
+    let bench = Bench::new(3).await;
+    bench.append(0, 0..40).await;
+    bench.log.leave_out(TOPIC, 0, 3).unwrap();
+    bench.append(0, 40..50).await;
+    bench.log.leave_out(TOPIC, 0, 2).unwrap();
+    bench.log.leave_out(TOPIC, 1, 4).unwrap();
+    let archive = bench.archive().await;
+    let first = archive.archive_now().await.unwrap();
+    assert_eq!(first.cut, [at(0, 55), at(1, 4)], "up to the end, also of a partition without any record");
+    assert_eq!(read(&archive, first.files.clone(), Vec::new()).await, bench.in_log().await);
+    let again = archive.archive_now().await.unwrap();
+    assert_eq!(again, first, "there is nothing left to do");
+    bench.log.leave_out(TOPIC, 0, 1).unwrap();
+    bench.log.leave_out(TOPIC, 1, 1).unwrap();
+    let marks = archive.archive_now().await.unwrap();
+    assert_eq!((marks.cut, marks.files), (vec![at(0, 56), at(1, 5)], first.files), "marks alone need no file");
+    bench.append(1, 0..5).await;
+    bench.append(2, 0..5).await;
+    let last = archive.archive_now().await.unwrap();
+    assert_eq!(last.cut, [at(0, 56), at(1, 10), at(2, 5)]);
+    assert_eq!((last.rows(), read(&archive, last.files, Vec::new()).await), (60, bench.in_log().await));
 }
 
 #[tokio::test]

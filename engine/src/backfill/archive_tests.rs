@@ -93,7 +93,7 @@ impl World {
         let id = self.log.id(TOPIC).await?;
         Ok(Backfill {
             history: self.history(),
-            raw: Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(&self.plan))?),
+            raw: Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(&self.plan), Arc::new(Decoder::new(&self.plan)?))),
             tables: Tables { plan: Arc::clone(&self.plan), lakes: BTreeMap::new() },
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             parallelism: 2,
@@ -122,8 +122,8 @@ impl World {
         let mut batches = Vec::new();
         for (partition, ends) in (0..).zip(self.log.ends(TOPIC).await.unwrap()) {
             let from = Position { partition, offset: ends.start };
-            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap();
-            batches.push(pipeline.process(&decoder.decode_records(partition, &records).unwrap(), 0).await.unwrap().rows);
+            let records = self.log.read(TOPIC, from, usize::MAX, Duration::ZERO).await.unwrap().records;
+            batches.push(pipeline.process(&decoder.decode_records(partition, &records).await.unwrap(), 0).await.unwrap().rows);
         }
         concat_batches(self.history().schema(), &batches).unwrap()
     }

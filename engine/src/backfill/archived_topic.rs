@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 use tress_configs::SignalPlan;
 use tress_configs::plan::AvailableAtPlan;
@@ -31,13 +31,10 @@ pub struct ArchivedTopic {
 }
 
 impl ArchivedTopic {
-    /// `id`: of the topic that `table` is of.
-    ///
-    /// # Errors
-    /// `Invalid` when the plan's format is one that this program does not read.
-    pub fn new(table: RawTable, id: TopicId, plan: Arc<SignalPlan>) -> Result<Self> {
-        let decoder = Arc::new(Decoder::new(&plan)?);
-        Ok(Self { table, id, plan, decoder, snapshot: Mutex::new(None) })
+    /// `id`: of the topic that `table` is of. `decoder`: of the plan.
+    #[must_use]
+    pub fn new(table: RawTable, id: TopicId, plan: Arc<SignalPlan>, decoder: Arc<Decoder>) -> Self {
+        Self { table, id, plan, decoder, snapshot: Mutex::new(None) }
     }
 
     /// The ends of the cut before, which must be of this very topic.
@@ -126,7 +123,11 @@ impl RawLog for ArchivedTopic {
         let within = vec![Extent { partition: *partition, from: offsets.start, to: offsets.end }];
         let decoder = Arc::clone(&self.decoder);
         let records = self.table.read(files, within);
-        Ok(records.map(move |read| read.and_then(|(partition, records)| decoder.decode_records(partition, &records))).boxed())
+        let decoded = records.and_then(move |(partition, records)| {
+            let decoder = Arc::clone(&decoder);
+            async move { decoder.decode_records(partition, &records).await }
+        });
+        Ok(decoded.boxed())
     }
 }
 

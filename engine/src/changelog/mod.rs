@@ -55,6 +55,9 @@ pub struct Heartbeat {
     version: u32,
     /// Of the raw partitions that the writer reads; the others have heartbeats of their own.
     pub positions: Vec<Published>,
+    /// How many partitions the raw topic had, also those that others read; `None` = the writer did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<i32>,
 }
 
 /// A raw partition, as far as the stream has published it.
@@ -89,7 +92,13 @@ pub struct Codec {
 impl Heartbeat {
     #[must_use]
     pub const fn new(positions: Vec<Published>) -> Self {
-        Self { version: VERSION, positions }
+        Self { version: VERSION, positions, partitions: None }
+    }
+
+    /// The same, saying how many partitions there are.
+    #[must_use]
+    pub fn of(self, partitions: Option<i32>) -> Self {
+        Self { partitions, ..self }
     }
 
     /// The record, without a key; the log stamps it.

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::layout;
 use crate::log::{Log, NewRecord, Position, Record};
 use crate::raw::{DeadLetter, Invalid};
 
@@ -103,44 +102,45 @@ fn parse(header: &Bytes) -> Option<Origin> {
     serde_json::from_slice::<Origin>(header).ok().filter(|origin| origin.version == VERSION)
 }
 
-/// The letters of a signal revision, oldest first. What retention dropped is not among them.
+/// The letters in a signal revision's topic of dead letters, oldest first. What retention dropped is not among them.
 ///
 /// # Errors
-/// `NotFound` when the revision has no topic of dead letters; as [`Log::read`].
-pub async fn list(log: &dyn Log, uid: &str, selection: &Selection) -> Result<Vec<Kept>> {
-    let topic = layout::dead_letters(uid);
+/// `NotFound` when there is no such topic; as [`Log::read`].
+pub async fn list(log: &dyn Log, topic: &str, selection: &Selection) -> Result<Vec<Kept>> {
     let partition = selection.partition;
-    let ends = log.ends(&topic).await?;
+    let ends = log.ends(topic).await?;
     let ends = usize::try_from(partition).ok().and_then(|p| ends.get(p)).copied();
     let ends = ends.ok_or_else(|| Error::not_found(format!("list dead letters: topic {topic} has no partition {partition}")))?;
     let end = selection.offsets.end.min(ends.end);
     let mut next = selection.offsets.start.max(ends.start);
     let mut letters = Vec::new();
     while next < end && letters.len() < selection.limit {
-        let records = log.read(&topic, Position { partition, offset: next }, READ_BYTES, PATIENCE).await?;
-        let Some(last) = records.last() else { break };
-        let after = last.offset + 1;
-        for record in records.into_iter().filter(|r| r.offset < end).take(selection.limit - letters.len()) {
+        let batch = log.read(topic, Position { partition, offset: next }, READ_BYTES, PATIENCE).await?;
+        if batch.next == next {
+            break;
+        }
+        next = batch.next;
+        for record in batch.records.into_iter().filter(|r| r.offset < end).take(selection.limit - letters.len()) {
             letters.push(read(partition, record)?);
         }
-        next = after;
     }
     Ok(letters)
 }
 
-/// Appends the payloads of letters to the raw topic that they came from, each with its own timestamp.
+/// Appends the payloads of letters (in one log and topic) to the raw topic that they came from (which may be in another), each with its
+/// own timestamp.
 ///
 /// # Errors
 /// As [`list`] and [`Log::append`]. What was appended before stays: repeat the replay.
-pub async fn replay(log: &dyn Log, uid: &str, selection: &Selection, raw_topic: &str) -> Result<Replayed> {
+pub async fn replay((own, topic): (&dyn Log, &str), selection: &Selection, (raw, raw_topic): (&dyn Log, &str)) -> Result<Replayed> {
     let mut replayed = Replayed::default();
-    for Kept { letter, .. } in list(log, uid, selection).await? {
+    for Kept { letter, .. } in list(own, topic, selection).await? {
         let Some(partition) = letter.partition else {
             replayed.not_of_a_topic += 1;
             continue;
         };
         let timestamp = letter.record_timestamp.map(|micros| micros.div_euclid(1000));
-        log.append(raw_topic, partition, vec![NewRecord { payload: letter.payload, timestamp, ..NewRecord::default() }]).await?;
+        raw.append(raw_topic, partition, vec![NewRecord { payload: letter.payload, timestamp, ..NewRecord::default() }]).await?;
         replayed.appended += 1;
     }
     Ok(replayed)
@@ -155,6 +155,8 @@ mod tests {
     use crate::log::MemoryLog;
     use crate::raw::Reason;
 
+    const LETTERS: &str = "letters";
+
     fn letter(offset: i64, partition: Option<i32>) -> DeadLetter {
         DeadLetter {
             invalid: Invalid { reason: Reason::WrongType, field: "rating".into() },
@@ -167,9 +169,9 @@ mod tests {
 
     async fn log_with(letters: &[DeadLetter]) -> MemoryLog {
         let log = MemoryLog::new(Arc::new(FixedClock::new(77_000)));
-        log.create(&layout::dead_letters("s1"), 1).await.unwrap();
+        log.create(LETTERS, 1).await.unwrap();
         log.create("raw", 2).await.unwrap();
-        log.append(&layout::dead_letters("s1"), PARTITION, letters.iter().map(record).collect()).await.unwrap();
+        log.append(LETTERS, PARTITION, letters.iter().map(record).collect()).await.unwrap();
         log
     }
 
@@ -177,26 +179,26 @@ mod tests {
     async fn letters_are_listed_as_they_were_put_aside_within_the_selection() {
         let letters: Vec<_> = (0..10).map(|i| letter(i, Some(1))).collect();
         let log = log_with(&letters).await;
-        let listed = list(&log, "s1", &Selection { partition: PARTITION, offsets: 3..8, limit: 4 }).await.unwrap();
+        let listed = list(&log, LETTERS, &Selection { partition: PARTITION, offsets: 3..8, limit: 4 }).await.unwrap();
         assert_eq!(listed.iter().map(|k| &k.letter).collect::<Vec<_>>(), letters[3..7].iter().collect::<Vec<_>>());
         assert_eq!((listed[0].position.offset, listed[0].since), (3, 77));
-        assert_eq!(list(&log, "s1", &Selection::first(100)).await.unwrap().len(), 10);
+        assert_eq!(list(&log, LETTERS, &Selection::first(100)).await.unwrap().len(), 10);
     }
 
     #[tokio::test]
     async fn a_replay_puts_payloads_back_where_and_when_they_were() {
         let log = log_with(&[letter(5, Some(1)), letter(6, None)]).await;
-        let replayed = replay(&log, "s1", &Selection::first(10), "raw").await.unwrap();
+        let replayed = replay((&log, LETTERS), &Selection::first(10), (&log, "raw")).await.unwrap();
         assert_eq!(replayed, Replayed { appended: 1, not_of_a_topic: 1 });
-        let records = log.read("raw", Position { partition: 1, offset: 0 }, 1 << 20, Duration::ZERO).await.unwrap();
+        let records = log.read("raw", Position { partition: 1, offset: 0 }, 1 << 20, Duration::ZERO).await.unwrap().records;
         assert_eq!(records.iter().map(|r| (r.timestamp, r.payload.as_ref())).collect::<Vec<_>>(), [(5, &b"payload 5"[..])]);
     }
 
     #[tokio::test]
     async fn a_record_that_is_no_letter_is_said_to_be_none() {
         let log = log_with(&[]).await;
-        log.append(&layout::dead_letters("s1"), PARTITION, vec![NewRecord::default()]).await.unwrap();
-        let error = list(&log, "s1", &Selection::first(1)).await.unwrap_err();
+        log.append(LETTERS, PARTITION, vec![NewRecord::default()]).await.unwrap();
+        let error = list(&log, LETTERS, &Selection::first(1)).await.unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
     }
 }

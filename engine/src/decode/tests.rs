@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use futures::executor::block_on;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tress_configs::SignalPlan;
@@ -27,7 +28,7 @@ fn plan(column_type: ColumnType) -> SignalPlan {
 }
 
 fn decode(plan: &SignalPlan, payloads: &[String]) -> RawBatch {
-    Decoder::new(plan).unwrap().decode_records(0, &records(payloads)).unwrap()
+    block_on(Decoder::new(plan).unwrap().decode_records(0, &records(payloads))).unwrap()
 }
 
 /// Whether `value`, as JSON, is of the type; the array it became.
@@ -157,7 +158,7 @@ fn what_is_no_single_object_is_unreadable() {
     }
     let mut record = records(&["{}"]);
     record[0].payload = vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}'].into();
-    let raw = Decoder::new(&ratings()).unwrap().decode_records(0, &record).unwrap();
+    let raw = block_on(Decoder::new(&ratings()).unwrap().decode_records(0, &record)).unwrap();
     assert_eq!(raw.broken[0].as_ref().map(|b| b.reason), Some(Reason::Unreadable));
 }
 
@@ -166,14 +167,14 @@ fn more_than_arrow_can_count_is_refused_and_not_a_panic() {
     let mut record = records(&["{}"]).remove(0);
     record.payload = vec![b' '; MAX_PAYLOAD_BYTES].into();
     // Payloads are shared: this takes one of them in memory.
-    let error = Decoder::new(&ratings()).unwrap().decode_records(0, &vec![record; 1025]).unwrap_err();
+    let error = block_on(Decoder::new(&ratings()).unwrap().decode_records(0, &vec![record; 1025])).unwrap_err();
     assert_eq!(error.to_string(), "decode records: they have more than 1 GiB together; give fewer at once");
 }
 
 #[test]
-fn avro_is_refused_by_name() {
+fn avro_without_a_readers_schema_is_refused_by_name() {
     let mut plan = ratings();
     plan.source.stream.format = tress_configs::plan::FormatPlan::Avro { subject: "s".into(), version: None };
     let error = Decoder::new(&plan).unwrap_err().to_string();
-    assert_eq!(error, "signal movies/rating: source.stream.format avro is not supported yet; use json");
+    assert_eq!(error, "signal movies/rating: source.stream.format avro needs the schema of its reader");
 }

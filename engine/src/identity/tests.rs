@@ -35,7 +35,8 @@ fn identities_and_hashes_are_those_of_the_frozen_vectors() {
         let mut plan = ratings();
         plan.event.fields = case.values.iter().enumerate().map(|(i, v)| field(&name(i), v.column_type.clone())).collect();
         let record: serde_json::Map<_, _> = case.values.into_iter().enumerate().map(|(i, v)| (name(i), v.value)).collect();
-        let raw = Decoder::new(&plan).unwrap().decode_records(0, &records(&[serde_json::to_string(&record).unwrap()])).unwrap();
+        let records = records(&[serde_json::to_string(&record).unwrap()]);
+        let raw = futures::executor::block_on(Decoder::new(&plan).unwrap().decode_records(0, &records)).unwrap();
         assert_eq!(raw.broken, [None], "{}", case.name);
         let columns = raw.fields.columns();
         assert_eq!(row_hashes(columns).unwrap(), [u64::from_str_radix(&case.xxh3, 16).unwrap()], "{}", case.name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Assigned, Ends, Log, NewRecord, Position, Record};
+use super::{Assigned, Batch, Ends, Log, NewRecord, Position, Record};
 use crate::error::ErrorKind;
 
 const NOW: Duration = Duration::from_millis(0);
@@ -18,6 +18,11 @@ const SOON: Duration = Duration::from_secs(20);
 pub trait Restart: Send + Sync {
     /// Opens the log again, on the same data as before.
     async fn open(&self) -> Arc<dyn Log>;
+
+    /// Leaves offsets at the end of a partition without records. `false` = this log has none of that kind.
+    async fn leave_out(&self, _topic: &str, _partition: i32) -> bool {
+        false
+    }
 }
 
 /// Runs all of it. Topics are named `conformance.…`; none may be there before.
@@ -25,6 +30,7 @@ pub async fn keeps_the_contract(log: &dyn Restart) {
     records_come_back_in_order_and_as_they_were(log).await;
     reading_is_bounded_by_bytes_and_by_what_is_there(log).await;
     a_read_waits_for_the_next_record(log).await;
+    offsets_without_records_are_passed_over(log).await;
     groups_have_their_own_positions(log).await;
     topics_are_created_grown_and_deleted(log).await;
     a_member_alone_reads_every_partition(log).await;
@@ -68,10 +74,11 @@ async fn reading_is_bounded_by_bytes_and_by_what_is_there(restart: &dyn Restart)
     let records: Vec<_> = (0..100).map(|i| payload(&format!("{i:01000}"))).collect();
     log.append(topic, 0, records).await.expect("append");
     let some = log.read(topic, at(0, 10), 10_000, NOW).await.expect("read");
-    assert!((1..100 - 10).contains(&some.len()), "about 10 kB of 100 kB, not {} records", some.len());
-    assert_eq!(some[0].offset, 10);
-    assert_eq!(log.read(topic, at(0, 99), 1, NOW).await.expect("read").len(), 1, "at least one, however small the bound");
-    assert_eq!(log.read(topic, at(0, 100), 1, NOW).await.expect("read at the end"), []);
+    assert!((1..100 - 10).contains(&some.records.len()), "about 10 kB of 100 kB, not {} records", some.records.len());
+    assert_eq!((some.records[0].offset, some.next), (10, 10 + some.records.len() as i64));
+    let last = log.read(topic, at(0, 99), 1, NOW).await.expect("read");
+    assert_eq!((last.records.len(), last.next), (1, 100), "at least one, however small the bound");
+    assert_eq!(log.read(topic, at(0, 100), 1, NOW).await.expect("read at the end"), nothing(100));
     let beyond = log.read(topic, at(0, 101), 1, NOW).await.expect_err("beyond the end");
     assert_eq!(beyond.kind(), ErrorKind::Invalid, "{beyond}");
     let nowhere = log.read("conformance.nowhere", at(0, 0), 1, NOW).await.expect_err("no such topic");
@@ -86,9 +93,40 @@ async fn a_read_waits_for_the_next_record(restart: &dyn Restart) {
     let waiting = tokio::spawn(async move { reader.read(topic, at(0, 0), 1 << 20, SOON).await });
     tokio::task::yield_now().await;
     log.append(topic, 0, vec![payload("late")]).await.expect("append");
-    let records = waiting.await.expect("joined").expect("read");
-    assert_eq!(payloads(&records), ["late"]);
-    assert_eq!(log.read(topic, at(0, 1), 1 << 20, Duration::from_millis(5)).await.expect("read"), [], "nothing came: an empty list");
+    let batch = waiting.await.expect("joined").expect("read");
+    assert_eq!((payloads(&batch.records), batch.next), (vec!["late"], 1));
+    let still = log.read(topic, at(0, 1), 1 << 20, Duration::from_millis(5)).await.expect("read");
+    assert_eq!(still, nothing(1), "nothing came: the same position again");
+}
+
+async fn offsets_without_records_are_passed_over(restart: &dyn Restart) {
+    let topic = "conformance.gaps";
+    let log = restart.open().await;
+    log.create(topic, 2).await.expect("create");
+    if !restart.leave_out(topic, 0).await {
+        return;
+    }
+    let first = log.ends(topic).await.expect("ends")[0].end;
+    assert!(first > 0, "offsets were taken");
+    assert_eq!(log.read(topic, at(0, 0), 1 << 20, NOW).await.expect("read"), nothing(first), "a partition without any record");
+    assert_eq!(log.append(topic, 0, vec![payload("a"), payload("b")]).await.expect("append"), first);
+    assert!(restart.leave_out(topic, 0).await);
+    let end = log.ends(topic).await.expect("ends")[0].end;
+    assert!(end > first + 2, "offsets were taken");
+    for from in 0..=end {
+        let (mut records, mut next) = (Vec::new(), from);
+        while next < end {
+            let batch = log.read(topic, at(0, next), 1, NOW).await.expect("read");
+            assert!(batch.next > next && batch.next <= end, "reading from {next} leads on, not to {}", batch.next);
+            next = batch.next;
+            records.extend(batch.records);
+        }
+        let expected: Vec<_> = ["a", "b"].into_iter().zip(first..).filter(|(_, offset)| *offset >= from).map(|(text, _)| text).collect();
+        assert_eq!(payloads(&records), expected, "from {from}");
+        assert_eq!(log.read(topic, at(0, end), 1, NOW).await.expect("read at the end"), nothing(end));
+    }
+    let beyond = log.read(topic, at(0, end + 1), 1, NOW).await.expect_err("beyond the end");
+    assert_eq!(beyond.kind(), ErrorKind::Invalid, "{beyond}");
 }
 
 async fn groups_have_their_own_positions(restart: &dyn Restart) {
@@ -177,7 +215,7 @@ async fn concurrent_appends_are_all_there_once_and_whole(restart: &dyn Restart) 
     for append in appends.collect::<Vec<_>>() {
         let (i, partition, first) = append.await.expect("joined");
         assert!(firsts.insert((partition, first)), "two appends got one offset");
-        let records = log.read(topic, at(partition, first), 1 << 20, NOW).await.expect("read");
+        let records = log.read(topic, at(partition, first), 1 << 20, NOW).await.expect("read").records;
         let expected: Vec<_> = (0..5).map(|j| format!("{i}/{j}")).collect();
         assert_eq!(payloads(&records[..5]), expected, "the records of one append are adjacent and in order");
     }
@@ -235,6 +273,10 @@ async fn empty_and_large_records_come_back(restart: &dyn Restart) {
     assert_eq!((&records[2].key, records[2].payload.len()), (&Some(Bytes::new()), 0), "an empty key is a key");
 }
 
+const fn nothing(next: i64) -> Batch {
+    Batch { records: Vec::new(), next }
+}
+
 const fn at(partition: i32, offset: i64) -> Position {
     Position { partition, offset }
 }
@@ -256,9 +298,11 @@ async fn read_all(log: &dyn Log, topic: &str, partition: i32, from: i64) -> Vec<
     let mut all = Vec::new();
     let mut next = from;
     loop {
-        let records = log.read(topic, at(partition, next), 4_000, NOW).await.expect("read");
-        let Some(last) = records.last() else { return all };
-        next = last.offset + 1;
-        all.extend(records);
+        let batch = log.read(topic, at(partition, next), 4_000, NOW).await.expect("read");
+        if batch.next == next {
+            return all;
+        }
+        next = batch.next;
+        all.extend(batch.records);
     }
 }

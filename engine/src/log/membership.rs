@@ -2,6 +2,7 @@
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// What this process reads of the topic, as a member of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +15,24 @@ pub enum Assigned {
     Ended { reason: String },
 }
 
-/// A seat in a group. Dropping it gives its partitions to others.
+/// A seat in a group. Dropping it gives its partitions to others, some time later.
 pub struct Membership {
     pub assigned: watch::Receiver<Assigned>,
-    _seat: Box<dyn Send + Sync>,
+    /// The group knows that the seat was given up.
+    left: CancellationToken,
+    seat: Box<dyn Send + Sync>,
 }
 
 impl Membership {
-    pub fn new(assigned: watch::Receiver<Assigned>, seat: impl Send + Sync + 'static) -> Self {
-        Self { assigned, _seat: Box::new(seat) }
+    /// `seat` is given up by dropping it; `left` is cancelled once the group knows.
+    pub fn new(assigned: watch::Receiver<Assigned>, seat: impl Send + Sync + 'static, left: CancellationToken) -> Self {
+        Self { assigned, left, seat: Box::new(seat) }
+    }
+
+    /// Gives the seat up, and returns when its partitions may go to others.
+    pub async fn leave(self) {
+        drop(self.seat);
+        self.left.cancelled().await;
     }
 }
 
@@ -40,7 +50,8 @@ impl Alone {
     pub fn join(&self, topic: &str, partitions: usize) -> Membership {
         let (to, assigned) = watch::channel(all(partitions));
         self.0.lock().push((topic.to_owned(), to));
-        Membership::new(assigned, ())
+        let left = CancellationToken::new();
+        Membership::new(assigned, left.clone().drop_guard(), left)
     }
 
     /// The topic has this many partitions now.

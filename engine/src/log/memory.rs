@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
 use super::membership::Alone;
-use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
+use super::{Batch, Ends, Log, Membership, NewRecord, NewTopic, Position, Record, TopicId};
 use crate::clock::Clock;
 use crate::error::Result;
 
@@ -48,6 +48,16 @@ impl MemoryLog {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default(), groups: Alone::default() }
     }
+
+    /// Leaves offsets at the end of a partition without records, as marks of transactions do.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such partition.
+    #[cfg(any(test, feature = "conformance"))]
+    pub fn leave_out(&self, topic: &str, partition: i32, offsets: i64) -> Result<()> {
+        self.state.lock().partition(topic, partition)?.ends.send_modify(|ends| ends.end += offsets);
+        Ok(())
+    }
 }
 
 impl State {
@@ -68,8 +78,8 @@ impl Partition {
     }
 
     /// Records from `offset` on, at least one if there is one.
-    fn read(&self, offset: i64, max_bytes: usize) -> Vec<Record> {
-        let first = usize::try_from(offset - self.ends.borrow().start).unwrap_or(usize::MAX);
+    fn read(&self, offset: i64, max_bytes: usize) -> Batch {
+        let first = self.records.partition_point(|r| r.offset < offset);
         let mut bytes = 0;
         let mut read = Vec::new();
         for record in self.records.iter().skip(first) {
@@ -79,13 +89,14 @@ impl Partition {
             bytes += record.payload.len();
             read.push(record.clone());
         }
-        read
+        let next = read.last().map_or(self.ends.borrow().end, |last: &Record| last.offset + 1);
+        Batch { records: read, next }
     }
 }
 
 #[async_trait]
 impl Log for MemoryLog {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    async fn make(&self, topic: &str, NewTopic { partitions, .. }: NewTopic) -> Result<()> {
         check_name("topic", topic)?;
         check_partitions(topic, partitions)?;
         let mut state = self.state.lock();
@@ -135,7 +146,7 @@ impl Log for MemoryLog {
         Ok(end)
     }
 
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Vec<Record>> {
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
         let mut ends = self.state.lock().partition(topic, from.partition)?.ends.subscribe();
         let now = *ends.borrow_and_update();
         if from.offset < now.start || from.offset > now.end {
@@ -143,7 +154,7 @@ impl Log for MemoryLog {
         }
         if from.offset == now.end {
             match tokio::time::timeout(wait, ends.wait_for(|e| e.end > from.offset)).await {
-                Err(_elapsed) => return Ok(Vec::new()),
+                Err(_elapsed) => return Ok(Batch { records: Vec::new(), next: from.offset }),
                 Ok(Err(_dropped)) => return Err(no_topic(topic)),
                 Ok(Ok(_)) => {}
             }
@@ -163,7 +174,8 @@ impl Log for MemoryLog {
             let partition = state.partition(topic, position.partition)?;
             let Ends { start, end } = *partition.ends.borrow();
             let to = position.offset.clamp(start, end);
-            partition.records.drain(..usize::try_from(to - start).unwrap_or(0));
+            let dropped = partition.records.partition_point(|r| r.offset < to);
+            partition.records.drain(..dropped);
             partition.ends.send_replace(Ends { start: to, end });
         }
         Ok(())
@@ -207,6 +219,11 @@ mod tests {
     impl Restart for Same {
         async fn open(&self) -> Arc<dyn Log> {
             Arc::clone(&self.0) as Arc<dyn Log>
+        }
+
+        async fn leave_out(&self, topic: &str, partition: i32) -> bool {
+            self.0.leave_out(topic, partition, 3).expect("there is such a partition");
+            true
         }
     }
 

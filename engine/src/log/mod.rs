@@ -15,6 +15,8 @@ pub use membership::{Assigned, Membership};
 pub use memory::MemoryLog;
 pub use segment::LocalLog;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -42,7 +44,18 @@ pub struct Record {
     pub headers: Vec<(String, Bytes)>,
 }
 
-/// The offsets that a partition holds: from `start` up to, but not, `end`.
+/// What a read found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// Every record from where was read up to `next`, in order.
+    pub records: Vec<Record>,
+    /// Where to read on. Also without records it may lie further on: offsets between hold none (marks of transactions, what was
+    /// aborted, what compaction removed). Where was read itself = nothing is there yet.
+    pub next: i64,
+}
+
+/// The offsets that a partition holds: from `start` up to, but not, `end`. What an open transaction wrote, and all behind it, is not
+/// held yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
     pub start: i64,
@@ -58,6 +71,24 @@ pub struct Position {
     pub offset: i64,
 }
 
+/// A topic to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTopic {
+    pub partitions: i32,
+    /// How long records are kept at least; `None` = as the log has it. A log on one machine keeps them until they are trimmed.
+    pub retention: Option<Duration>,
+    /// On how many brokers each partition is; `None` = as the log has it.
+    pub replicas: Option<i16>,
+}
+
+impl NewTopic {
+    /// With that many partitions, and as the log has it otherwise.
+    #[must_use]
+    pub const fn of(partitions: i32) -> Self {
+        Self { partitions, retention: None, replicas: None }
+    }
+}
+
 /// Who a topic is: a topic that was deleted and created again has another id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicId {
@@ -70,9 +101,10 @@ pub struct TopicId {
 /// # Contract
 /// - *Durability*: when `append` returns, its records survive a kill of this process and are read by everyone. An `append` that
 ///   failed may have stored all, some or none of its records.
-/// - *Order*: offsets of a partition rise by one; records of one `append` are in order, and adjacent unless another process appends
-///   to the partition meanwhile.
-/// - *Reading* does not consume. `read` waits up to `wait` when there is nothing at `from`, then returns an empty list.
+/// - *Order*: offsets of a partition rise, by one unless some hold no records; records of one `append` are in order, and adjacent
+///   unless another process appends to the partition meanwhile.
+/// - *Reading* does not consume. `read` waits up to `wait` when there is nothing at `from`, then returns no records. Who goes on at
+///   `next` comes to the end, and misses nothing: what an open transaction holds back is beyond the end until it is committed.
 ///   Below `start` it is an `Invalid` error that names the partition: what was retained away is never skipped in silence.
 ///   Beyond `end` it is one too: such a position belongs to another topic.
 /// - *Groups*: `commit` replaces what a group had for those partitions, atomically per partition and durably. A process that has
@@ -81,8 +113,12 @@ pub struct TopicId {
 /// - *Retries*: every call may be repeated.
 #[async_trait]
 pub trait Log: Send + Sync + std::fmt::Debug {
-    /// Creates a topic unless it is there. An existing topic with fewer partitions gains the missing ones.
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()>;
+    /// Makes a topic unless it is there. An existing topic with fewer partitions gains the missing ones; otherwise it stays as it is.
+    async fn make(&self, topic: &str, new: NewTopic) -> Result<()>;
+    /// Makes a topic as the log has it.
+    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.make(topic, NewTopic::of(partitions)).await
+    }
     /// Deletes a topic and everything committed for it; it is fine if there is none.
     async fn delete(&self, topic: &str) -> Result<()>;
     /// `NotFound` when there is no such topic.
@@ -92,7 +128,7 @@ pub trait Log: Send + Sync + std::fmt::Debug {
     /// Appends and returns the offset of the first.
     async fn append(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64>;
     /// Up to about `max_bytes` of records from `from` on, at least one if there is one.
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: std::time::Duration) -> Result<Vec<Record>>;
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch>;
     /// Drops records before each position, as far as whole files allow.
     async fn trim(&self, topic: &str, before: &[Position]) -> Result<()>;
     async fn commit(&self, group: &str, topic: &str, positions: &[Position]) -> Result<()>;

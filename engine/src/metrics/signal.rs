@@ -115,7 +115,7 @@ pub(super) fn freshness() -> Histogram {
     Histogram::new_classic_and_native(exponential_buckets(0.001, 2.0, 29), NativeHistogramConfig::with_bucket_factor(1.1))
 }
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 13] = [
     Reason::Unreadable,
     Reason::WrongType,
     Reason::MissingField,
@@ -127,6 +127,8 @@ const REASONS: [Reason; 11] = [
     Reason::FutureTime,
     Reason::TooLarge,
     Reason::Expression,
+    Reason::UnknownSchema,
+    Reason::IncompatibleSchema,
 ];
 
 const AGES: [LateAge; 6] = [LateAge::Minute, LateAge::Hour, LateAge::Day, LateAge::Week, LateAge::Month, LateAge::Older];

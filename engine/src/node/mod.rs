@@ -303,9 +303,10 @@ impl Node {
     /// The raw events of a signal at rest; those of a topic are archived first.
     ///
     /// # Errors
-    /// When the log or the lake does not answer.
+    /// `NotFound` for a signal that does not run; when the log or the lake does not answer.
     pub async fn raw_log(&self, plan: &Arc<SignalPlan>) -> Result<Arc<dyn RawLog>> {
-        roles::fold::raw_log(&self.inner.platform, plan, Fresh::Archive).await
+        let uid = self.inner.running.lock().await.signal(&plan.name)?.uid.clone();
+        roles::fold::raw_log(&self.inner.platform, (&uid, plan), Fresh::Archive).await
     }
 
     /// Reads one entity of a feature as it is live.

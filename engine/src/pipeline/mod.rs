@@ -162,7 +162,7 @@ impl Pipeline {
             failed[row] = true;
             verdicts[row].get_or_insert(Invalid { reason: Reason::Expression, field });
         }
-        let unread = |verdict: &Option<Invalid>| matches!(verdict, Some(Invalid { reason: Reason::Unreadable | Reason::TooLarge, .. }));
+        let unread = |verdict: &Option<Invalid>| verdict.as_ref().is_some_and(|v| v.reason.is_of_the_payload());
         Ok(BooleanBuffer::collect_bool(rows, |row| judged.value.value(row) || failed[row] || unread(&verdicts[row])))
     }
 

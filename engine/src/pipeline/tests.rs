@@ -17,7 +17,7 @@ use crate::decode::Decoder;
 use crate::rows::{Rows, col};
 
 async fn run<T: AsRef<str>>(plan: &SignalPlan, payloads: &[T]) -> Result<Processed> {
-    let raw = Decoder::new(plan)?.decode_records(3, &records(payloads))?;
+    let raw = Decoder::new(plan)?.decode_records(3, &records(payloads)).await?;
     Pipeline::new(Arc::new(plan.clone()), Vec::new())?.process(&raw, 0).await
 }
 

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tress_configs::platform::{Kafka, ObjectStore};
+use tress_configs::platform::{Kafka, ObjectStore, Registry, RegistryAuth, RegistryTls};
 use url::Url;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::log::Log;
+use crate::registry::{self, Contract, Password};
 
 /// A Kafka.
 #[cfg(feature = "kafka")]
@@ -17,7 +18,7 @@ pub fn kafka(settings: &Kafka, secrets: &Path) -> Result<Arc<dyn Log>> {
 
     use crate::log::kafka::{ClientCertificate, Connection, KafkaLog, Mechanism, MissingTopics, Sasl, Tls};
 
-    let Kafka { bootstrap, auth, tls, topics: Topics { create } } = settings;
+    let Kafka { bootstrap, auth, tls, topics: Topics { create, name: _, retention: _, replicas: _ }, registry: _ } = settings;
     let sasl = auth.as_ref().map(|KafkaAuth { sasl_secret, mechanism }| Sasl {
         mechanism: match mechanism {
             SaslMechanism::Plain => Mechanism::Plain,
@@ -46,11 +47,26 @@ pub fn kafka(_: &Kafka, _: &Path) -> Result<Arc<dyn Log>> {
     Err(Error::invalid("this program was built without Kafka; build tress-engine with its feature kafka"))
 }
 
+/// A schema registry.
+pub fn registry(settings: &Registry, secrets: &Path) -> Result<Contract> {
+    let Registry { url, auth, tls } = settings;
+    Contract::open(registry::Settings {
+        url: address("registry.url", url)?,
+        password: auth.as_ref().map(|RegistryAuth { secret }| Password {
+            username: secrets.join(secret).join("username"),
+            password: secrets.join(secret).join("password"),
+        }),
+        authorities: tls.as_ref().map(|RegistryTls { ca_secret }| secrets.join(ca_secret).join("ca.crt")),
+    })
+}
+
 /// A prefix of a bucket, or a folder.
 pub fn store(settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
     let url = address("url", &settings.url)?;
     match url.scheme() {
         "file" => Lake::local(&url.to_file_path().map_err(|()| Error::invalid("url: this is no path of a folder"))?),
+        "gs" => gcs(url, settings, secrets),
+        "abfss" => azure(url, settings, secrets),
         _ => s3(url, settings, secrets),
     }
 }
@@ -78,6 +94,30 @@ fn s3(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
 #[cfg(not(feature = "s3"))]
 fn s3(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
     Err(Error::invalid("this program was built without S3; build tress-engine with its feature s3"))
+}
+
+#[cfg(feature = "gcs")]
+fn gcs(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
+    let ObjectStore { url: _, endpoint, region: _, credentials_secret } = settings;
+    let key = credentials_secret.as_ref().map(|secret| secrets.join(secret).join("serviceAccount.json"));
+    Lake::gcs(&crate::lake::Gcs { url, endpoint: endpoint.as_ref().map(|e| address("endpoint", e)).transpose()?, key })
+}
+
+#[cfg(not(feature = "gcs"))]
+fn gcs(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
+    Err(Error::invalid("this program was built without Google Cloud Storage; build tress-engine with its feature gcs"))
+}
+
+#[cfg(feature = "azure")]
+fn azure(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
+    let ObjectStore { url: _, endpoint, region: _, credentials_secret } = settings;
+    let key = credentials_secret.as_ref().map(|secret| secrets.join(secret).join("accountKey"));
+    Lake::azure(&crate::lake::Azure { url, endpoint: endpoint.as_ref().map(|e| address("endpoint", e)).transpose()?, key })
+}
+
+#[cfg(not(feature = "azure"))]
+fn azure(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
+    Err(Error::invalid("this program was built without Azure; build tress-engine with its feature azure"))
 }
 
 fn address(field: &str, text: &str) -> Result<Url> {

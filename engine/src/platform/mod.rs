@@ -13,15 +13,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use tress_configs::platform::PlatformFile;
+use tress_configs::platform::{PlatformFile, Topics};
 
 pub use self::follow::{Followed, Following};
 use self::named::Named;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::registry::Schemas;
 
 /// The outside world of one process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -76,10 +77,63 @@ impl Platform {
         }
     }
 
+    /// The schemas of the registry that belongs to a connection.
+    ///
+    /// # Errors
+    /// `NotFound` when the platform has no such connection, or a secret is not mounted; `Invalid` when the connection has no registry.
+    pub fn schemas(&self, connection: &str) -> Result<Arc<Schemas>> {
+        let found = match &self.connections {
+            Connections::Local { .. } => None,
+            Connections::Named(named) => named.schemas(connection, &self.lake)?,
+        };
+        let help = "source.stream.format avro needs one; the platform file gives it as kafka.registry: {url: …}";
+        found.ok_or_else(|| Error::invalid(format!("connection {connection}: it has no schema registry; {help}")))
+    }
+
+    /// The schemas of a registry that records were read with: what was kept of it, where no connection leads to it any more.
+    ///
+    /// # Errors
+    /// `NotFound` when a secret of the registry is not mounted.
+    pub fn schemas_of(&self, connection: &str, registry: &str) -> Result<Arc<Schemas>> {
+        match self.registry_identity(connection)? {
+            Some(now) if now == registry => self.schemas(connection),
+            _ => Ok(Arc::new(Schemas::kept(registry, self.lake.clone()))),
+        }
+    }
+
+    /// Who the registry of a connection is; `None` = it has none.
+    ///
+    /// # Errors
+    /// As [`Self::schemas`].
+    pub fn registry_identity(&self, connection: &str) -> Result<Option<String>> {
+        match &self.connections {
+            Connections::Local { .. } => Ok(None),
+            Connections::Named(named) => Ok(named.schemas(connection, &self.lake)?.map(|s| s.identity().to_owned())),
+        }
+    }
+
     /// The log that keeps changelogs and dead letters.
     #[must_use]
     pub const fn own_log(&self) -> &Arc<dyn Log> {
         &self.own_log
+    }
+
+    /// How topics are made in the log that keeps changelogs and dead letters.
+    #[must_use]
+    pub fn topics(&self) -> Topics {
+        match &self.connections {
+            Connections::Local { .. } => Topics::default(),
+            Connections::Named(named) => named.own_topics(),
+        }
+    }
+
+    /// Whether definitions of a namespace may use a connection. One that there is not is refused elsewhere, with the nearest name.
+    #[must_use]
+    pub fn admits(&self, connection: &str, namespace: &str) -> bool {
+        match &self.connections {
+            Connections::Local { .. } => true,
+            Connections::Named(named) => named.admits(connection, namespace),
+        }
     }
 
     /// The object store behind a connection of that name.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tress_configs::nearest::nearest;
-use tress_configs::platform::{Connection, PlatformFile};
+use tress_configs::platform::{Connection, PlatformFile, Topics};
 
 use super::connect;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::log::Log;
+use crate::registry::Schemas;
 
 /// The connections of a platform file as it is now, and those that are open.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Named(Mutex<State>);
 struct State {
     file: PlatformFile,
     open: BTreeMap<String, Open>,
+    /// The schema registries that were asked for.
+    registries: BTreeMap<String, Arc<Schemas>>,
 }
 
 /// An open connection.
@@ -31,7 +34,7 @@ enum Open {
 
 impl Named {
     pub const fn new(file: PlatformFile) -> Self {
-        Self(Mutex::new(State { file, open: BTreeMap::new() }))
+        Self(Mutex::new(State { file, open: BTreeMap::new(), registries: BTreeMap::new() }))
     }
 
     /// # Errors
@@ -52,6 +55,37 @@ impl Named {
         }
     }
 
+    /// The schemas of the registry of a Kafka; `None` = it has none. Copies are kept in `lake`.
+    ///
+    /// # Errors
+    /// As [`Self::log`]; `NotFound` when a secret is not mounted.
+    pub fn schemas(&self, name: &str, lake: &Lake) -> Result<Option<Arc<Schemas>>> {
+        self.log(name)?;
+        let mut state = self.0.lock();
+        if let Some(schemas) = state.registries.get(name) {
+            return Ok(Some(Arc::clone(schemas)));
+        }
+        let kafka = state.file.connections.get(name).and_then(|c| c.kafka.as_ref());
+        let Some(registry) = kafka.and_then(|k| k.registry.as_ref()) else { return Ok(None) };
+        let contract = connect::registry(registry, std::path::Path::new(&state.file.secrets));
+        let contract = contract.map_err(|e| e.while_doing(format!("connection {name}")))?;
+        let schemas = Arc::new(Schemas::of(contract, lake.clone()));
+        state.registries.insert(name.to_owned(), Arc::clone(&schemas));
+        Ok(Some(schemas))
+    }
+
+    /// How topics are made in the Kafka that keeps Tress's own.
+    pub fn own_topics(&self) -> Topics {
+        let state = self.0.lock();
+        let connection = state.file.connections.get(&state.file.outputs.changelog);
+        connection.and_then(|c| c.kafka.as_ref()).map(|kafka| kafka.topics.clone()).unwrap_or_default()
+    }
+
+    /// Whether definitions of a namespace may use a connection; one that there is not is nobody's to refuse.
+    pub fn admits(&self, connection: &str, namespace: &str) -> bool {
+        self.0.lock().file.connections.get(connection).is_none_or(|c| c.admits(namespace))
+    }
+
     /// Takes a file in force. What is as it was stays open; what has changed is opened anew when it is asked for next. Who uses a
     /// connection goes on with what it has. Returns the names of what changed, sorted.
     pub fn replace(&self, file: PlatformFile) -> Vec<String> {
@@ -62,6 +96,7 @@ impl Named {
         let changed: Vec<String> = names.into_iter().filter(new).collect();
         for name in &changed {
             state.open.remove(name);
+            state.registries.remove(name);
         }
         state.file = file;
         changed

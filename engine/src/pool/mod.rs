@@ -12,6 +12,7 @@
 pub mod control;
 #[cfg(test)]
 mod fixture;
+mod gauges;
 mod load;
 mod lock;
 mod revisions;
@@ -91,6 +92,7 @@ pub struct Addresses {
 /// A serving process, bound to its addresses and not yet answering.
 #[derive(Debug)]
 pub struct Pool {
+    platform: Platform,
     shared: Arc<Shared>,
     server: Server,
     control: Option<control::Server>,
@@ -126,14 +128,14 @@ impl Pool {
             metrics: platform.metrics().clone(),
         });
         let signals = Arc::new(Signals::new(platform.clone(), state, Budget::new(memory)));
-        let revisions = Arc::new(Revisions::new(platform, (Arc::clone(&reader), Arc::clone(&signals)), pace));
+        let revisions = Arc::new(Revisions::new(platform.clone(), (Arc::clone(&reader), Arc::clone(&signals)), pace));
         let server = Server::bind(serve, Arc::clone(&reader)).await?;
         let shared = Arc::new(Shared { reader, watch: Arc::new(Mutex::new(watch)), revisions, signals, readiness: Readiness::default() });
         let control = match control {
             None => None,
             Some(settings) => Some(control::Server::bind(settings, Arc::clone(&shared)).await?),
         };
-        Ok(Self { shared, server, control, look: pace.look, _lock: lock })
+        Ok(Self { platform, shared, server, control, look: pace.look, _lock: lock })
     }
 
     #[must_use]
@@ -147,12 +149,13 @@ impl Pool {
     /// # Errors
     /// `Unavailable` when a listener fails; `Internal` when a task does.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let Self { shared, server, control, look, _lock } = self;
+        let Self { platform, shared, server, control, look, _lock } = self;
         // If one part ends, the others go away with it; what readers see is followed until the last of them has its answer.
         let (stop, drained) = (shutdown.child_token(), CancellationToken::new());
         let mut parts = JoinSet::new();
         parts.spawn(serve::follow(Arc::clone(&shared.watch), Arc::clone(&shared.reader.routes), look, drained.clone()).map(Ok));
         parts.spawn(Arc::clone(&shared.revisions).run(drained.clone()).map(Ok));
+        parts.spawn(gauges::watch(platform, Arc::clone(&shared.signals), drained.clone()).map(Ok));
         if let Some(control) = control {
             parts.spawn(control.run(drained.clone()));
         }

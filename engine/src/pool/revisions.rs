@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tress_configs::name::QualifiedName;
@@ -20,8 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 use crate::serve::{About, Pinned, Reader, State};
 
-/// Loads that are under way at once.
-const LOADS: usize = 8;
 /// How often what is to be done by time is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// The most revisions that are kept because they were asked for.
@@ -41,7 +39,6 @@ pub struct Revisions {
     /// What `Load` asked for: its UID, and since when.
     asked: Mutex<BTreeMap<Key, (String, Stopwatch)>>,
     news: Notify,
-    loads: Arc<Semaphore>,
 }
 
 /// One of them.
@@ -87,16 +84,7 @@ type Ended = (Key, CancellationToken, Result<Loaded>);
 
 impl Revisions {
     pub fn new(platform: Platform, (reader, signals): (Arc<Reader>, Arc<Signals>), pace: Pace) -> Self {
-        Self {
-            platform,
-            reader,
-            signals,
-            pace,
-            tracked: Mutex::default(),
-            asked: Mutex::default(),
-            news: Notify::new(),
-            loads: Arc::new(Semaphore::new(LOADS)),
-        }
+        Self { platform, reader, signals, pace, tracked: Mutex::default(), asked: Mutex::default(), news: Notify::new() }
     }
 
     /// Begins to load revisions beside those that are loaded; one that failed is tried again at once.
@@ -236,12 +224,8 @@ impl Revisions {
 
     async fn attempt(self: Arc<Self>, key: Key, uid: String, cancel: CancellationToken) -> Ended {
         let pinned = Pinned { uid, digest: key.1.clone() };
-        let loaded = async {
-            let _one_of_few = self.loads.acquire().await.map_err(|_| Error::internal("load: the gate is closed"))?;
-            load(&self.platform, &self.signals, (&key.0, &pinned)).await
-        };
         // What panics fails alone.
-        let alone = AssertUnwindSafe(loaded).catch_unwind();
+        let alone = AssertUnwindSafe(load(&self.platform, &self.signals, (&key.0, &pinned))).catch_unwind();
         let ended = match cancel.run_until_cancelled(alone).await {
             Some(Ok(ended)) => ended,
             Some(Err(_)) => Err(Error::internal("the load panicked: a mistake of this program, please report it")),

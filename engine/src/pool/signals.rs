@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tress_configs::{Plan, SignalPlan};
 
@@ -24,6 +25,8 @@ const TAIL_BYTES: u64 = 256 << 20;
 const TAIL_SHARE: u64 = 8;
 /// The longest UID: it becomes a folder's name.
 const MAX_UID: usize = 128;
+/// Bases and snapshots that are loaded at once; waiting for a changelog is no load.
+const LOADS: usize = 8;
 /// How often it is looked whether a tail has caught up.
 const LOOK: Duration = Duration::from_millis(5);
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
@@ -35,6 +38,7 @@ pub struct Signals {
     state: PathBuf,
     budget: Arc<Budget>,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    loads: Semaphore,
 }
 
 /// One revision's place. Held while it is started or stopped, so that it never runs twice.
@@ -77,7 +81,7 @@ impl Drop for Counted {
 
 impl Signals {
     pub fn new(platform: Platform, state: PathBuf, budget: Budget) -> Self {
-        Self { platform, state, budget: Arc::new(budget), slots: Mutex::default() }
+        Self { platform, state, budget: Arc::new(budget), slots: Mutex::default(), loads: Semaphore::new(LOADS) }
     }
 
     pub const fn budget(&self) -> &Arc<Budget> {
@@ -164,6 +168,7 @@ impl Signals {
     }
 
     async fn start(&self, uid: &str) -> Result<Signal> {
+        let _one_of_few = self.loads.acquire().await.map_err(|_| Error::internal("load: the gate is closed"))?;
         let revision = prepare::read(&self.platform, uid).await?;
         let revision = revision.ok_or_else(|| Error::not_found(format!("signal revision {uid} is not prepared; prepare it first")))?;
         let Plan::Signal(plan) = prepare::plan(&self.platform, &revision.digest).await? else {
@@ -182,12 +187,14 @@ impl Signals {
             budget: Some(Arc::clone(&self.budget)),
         };
         let followed = Followed::start(&self.platform, (uid, &plan), place, &mut tasks).await?;
+        self.platform.metrics().signal(&plan.name).digest(&revision.digest);
         let health = Arc::clone(tasks.health());
         Ok(Signal { uid: uid.to_owned(), digest: revision.digest, plan, followed, health, tasks: tokio::sync::Mutex::new(tasks), shutdown })
     }
 
     /// Revisions of one name share their series.
     fn forget_metrics(&self, gone: &Signal) {
+        self.platform.metrics().signal(&gone.plan.name).forget_digest(&gone.digest);
         if self.all().iter().all(|(other, _)| other.plan.name != gone.plan.name) {
             self.platform.metrics().forget_signal(&gone.plan.name);
         }
@@ -200,7 +207,7 @@ impl Signals {
     /// `NotFound` when there is no changelog; `Unavailable` when the log does not answer.
     pub async fn caught_up(&self, signal: &Signal) -> Result<()> {
         let (uid, shards) = (&signal.uid, signal.followed.store.shards());
-        let ends = self.platform.own_log().ends(&layout::changelog(uid)).await?;
+        let ends = self.platform.own_log().ends(signal.followed.store.changelog()).await?;
         if ends.len() < shards.len() {
             return Err(Error::invalid(format!(
                 "the changelog of signal revision {uid} has {} partitions, its plan {}; prepare the signal anew",

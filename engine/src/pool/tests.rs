@@ -1,10 +1,10 @@
 use super::fixture::*;
 use crate::error::ErrorKind;
 use crate::layout;
-use crate::log::{Log, Position};
-use crate::roles::{Followed, Trim};
+use crate::log::Position;
 use crate::serve::proto::revision_description::State;
 use crate::serve::{Pinned, Route};
+use crate::store::{self, Taken};
 
 const RATED: &str = "movies/rated";
 const SEEN: &str = "movies/seen";
@@ -19,6 +19,7 @@ async fn revisions_are_loaded_cut_over_by_file_and_by_push_and_unloaded() {
     let world = World::new().await;
     world.happen(RATING, "u", 0..20).await;
     world.happen(WATCH, "u", 100..110).await;
+    world.fold(WATCH, &[World::feature("seen", 4)]).await;
     let (three, five, seen) = (world.revision("rated", 3).await, world.revision("rated", 5).await, world.revision("seen", 4).await);
     let pool = world.pool("one").await;
     let early = pool.control.status().await.expect("a status");
@@ -27,6 +28,7 @@ async fn revisions_are_loaded_cut_over_by_file_and_by_push_and_unloaded() {
     pool.ready().await;
     assert_eq!(pool.items(RATED, "u").await, (newest(3, 20), three.digest.clone()));
     assert_eq!(pool.items(SEEN, "u").await, (newest(4, 110), seen.digest.clone()));
+    assert_eq!(folders(&pool.state, "base"), [WATCH]);
 
     // A trial beside the live one: the signal is followed once for both.
     let tried = Route { trial: Some(five.clone()), ..route(&three, 2) };
@@ -56,6 +58,7 @@ async fn revisions_are_loaded_cut_over_by_file_and_by_push_and_unloaded() {
     until("nobody reads its signal", async || pool.signal(RATING).await.filter(|s| s.users == 1)).await;
     until("the signal of the feature that is gone is let go", async || pool.signal(WATCH).await.is_none().then_some(())).await;
     assert_eq!(pool.read(SEEN, "u").await.unwrap_err().kind(), ErrorKind::NotFound);
+    until("its files are gone", async || folders(&pool.state, "base").is_empty().then_some(())).await;
     pool.stop().await;
 }
 
@@ -74,7 +77,8 @@ async fn what_happens_is_followed_and_a_new_base_is_shown_and_counted() {
     let shown = until("the base is shown", async || pool.signal(RATING).await.filter(|s| s.base.is_some())).await;
     let base = shown.base.expect("a base");
     assert_eq!((base.manifest, base.demands_epoch, base.bytes, shown.tail_rows, shown.users), (1, 1, bytes, 0, 1));
-    assert!(shown.applied_through.is_some() && shown.troubles.is_empty(), "{:?}", shown.troubles);
+    assert!(shown.troubles.is_empty(), "{:?}", shown.troubles);
+    until("how far its source is applied is told", async || pool.signal(RATING).await.and_then(|s| s.applied_through)).await;
     assert_eq!(pool.items(BOTH, "u").await.0, newest(8, 12));
     let status = pool.control.status().await.expect("a status");
     assert_eq!((status.budget_bytes, status.used_bytes), (MEMORY, bytes));
@@ -143,14 +147,13 @@ async fn another_process_goes_on_from_the_snapshot_though_the_changelog_is_gone(
     first.ready().await;
     let before = first.items(RATED, "u").await;
     let log = world.platform.own_log();
-    for (signal, _) in first.shared.signals.all() {
-        Followed::keep(&signal.followed.store, log.as_ref(), Trim::Retention).await.expect("kept");
-    }
+    let (signal, _) = first.shared.signals.all().remove(0);
+    let Taken::Kept { positions, .. } = store::take(&signal.followed.store).await.expect("kept") else { panic!("nobody else takes one") };
+    drop(signal);
     let changelog = layout::changelog(RATING);
     let ends = log.ends(&changelog).await.expect("a changelog");
     assert!(ends.iter().all(|end| end.start == 0), "a process of several drops nothing of the changelog");
-    let all: Vec<Position> = (0..).zip(&ends).map(|(partition, end)| Position { partition, offset: end.end }).collect();
-    log.trim(&changelog, &all).await.expect("trimmed");
+    log.trim(&changelog, &positions).await.expect("trimmed by retention");
 
     let second = world.pool("second").await;
     second.ready().await;
@@ -186,7 +189,7 @@ async fn a_base_beyond_the_budget_is_refused_and_what_was_shown_stays() {
     let bytes = world.fold(RATING, std::slice::from_ref(&feature)).await;
     let (rated, seen) = (world.revision("rated", 20).await, world.revision("seen", 5).await);
     world.route(&[(RATED, route(&rated, 1)), (SEEN, route(&seen, 1))]).await;
-    let pool = world.pool_with("one", |settings| settings.memory = bytes + 100).await;
+    let pool = world.pool_with("one", |settings| settings.memory = bytes).await;
     pool.ready().await;
     assert_eq!(pool.signal(RATING).await.and_then(|s| s.base).map(|b| b.manifest), Some(1));
     // Another generation: more than there is room for.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tress_configs::SignalPlan;
 use tress_configs::plan::BatchPlan;
 
-use super::Revision;
+use super::{OwnTopics, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 
@@ -42,7 +42,21 @@ pub async fn check(platform: &Platform, plan: &SignalPlan, revision: &Revision) 
             is => return Err(moved(name, was, is.map_or("a folder", String::as_str))),
         }
     }
+    if let Some(OwnTopics { cluster: Some(was), changelog, .. }) = &revision.topics {
+        match platform.own_log().id(changelog).await {
+            Ok(id) if id.cluster == *was => {}
+            Ok(id) => return Err(moved("of outputs.changelog", &format!("cluster {was}"), &format!("cluster {}", id.cluster))),
+            // Perhaps another cluster, and certainly nothing to go on with: who follows it says so.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
     let connection = &plan.source.stream.connection;
+    if let (Some(reader), Some(now)) = (&revision.reader, platform.registry_identity(connection)?)
+        && now != reader.registry
+    {
+        return Err(moved(connection, &format!("registry {}", reader.registry), &format!("registry {now}")));
+    }
     match platform.log(connection)?.id(&revision.topic).await {
         Ok(id) if id.cluster == revision.cluster => Ok(()),
         Ok(id) => Err(moved(connection, &format!("cluster {}", revision.cluster), &format!("cluster {}", id.cluster))),

@@ -1,9 +1,12 @@
 //! `prepare`: everything about a revision that needs I/O, checked before anything of it runs, and recorded once.
 
 mod identity;
+mod own_topics;
 mod revision;
+mod schema;
 mod sequence;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use object_store::path::Path;
@@ -12,11 +15,12 @@ use tress_configs::plan::BatchPlan;
 use tress_configs::{Plan, SignalPlan};
 
 pub use identity::check as check_identity;
+pub use own_topics::{OwnTopics, topics};
 pub use revision::{Position as StartPosition, Revision, VERSION};
+pub use schema::{decoder, decoder_of};
 pub use sequence::{FeatureRevision, PinnedSignal, feature_revision, read_feature};
 
 use crate::archive::RawTable;
-use crate::decode::Decoder;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::layout;
 use crate::log::{Log, Position};
@@ -24,6 +28,7 @@ use crate::lookup::Lookup;
 use crate::lookup::TableLookup;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
+use crate::registry::ReaderSchema;
 
 /// Partitions of a topic that is made here because nobody made it.
 const NEW_TOPIC_PARTITIONS: i32 = 4;
@@ -39,7 +44,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         put_plan(platform, &whole).await?;
         return Ok(revision);
     }
-    check(platform, plan).await?;
+    let reader = check(platform, plan).await?;
     let log = platform.log(&plan.source.stream.connection)?;
     let topic = &plan.source.stream.topic;
     let id = match log.id(topic).await {
@@ -50,10 +55,7 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         other => other?,
     };
     let start = start(platform, plan, &log).await?;
-    let own = platform.own_log();
-    let partitions = i32::try_from(plan.shards).map_err(|_| Error::internal("prepare: shards of a plan are few"))?;
-    own.create(&layout::changelog(uid), partitions).await?;
-    own.create(&layout::dead_letters(uid), 1).await?;
+    let topics = own_topics::make(platform, plan, uid).await?;
     put_plan(platform, &whole).await?;
     let revision = Revision {
         version: VERSION,
@@ -63,6 +65,8 @@ pub async fn signal(platform: &Platform, plan: &Arc<SignalPlan>, uid: &str) -> R
         topic: topic.clone(),
         topic_id: id.topic,
         stores: identity::stores(platform, plan)?,
+        reader,
+        topics: Some(topics),
         start: start.into_iter().map(|p| StartPosition { partition: p.partition, offset: p.offset }).collect(),
     };
     let json = serde_json::to_string_pretty(&revision).map_err(|e| Error::internal("write revision").with_source(e))?;
@@ -130,16 +134,42 @@ pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> 
     put_plan(platform, &whole).await
 }
 
-/// Everything that the plan needs of the outside world; all that is wrong at once.
-async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
+/// The names of all connections that a plan uses, each once.
+fn connections(plan: &SignalPlan) -> BTreeSet<&String> {
+    let external = match &plan.source.batch {
+        BatchPlan::External(log) => Some(&log.connection),
+        BatchPlan::Archive => None,
+    };
+    let lookups = plan.enrichments.iter().map(|e| &e.lookup.connection);
+    lookups.chain(external).chain([&plan.source.stream.connection]).collect()
+}
+
+/// Everything that the plan needs of the outside world; all that is wrong at once. Returns the schema that its records are read as.
+async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<ReaderSchema>> {
     let mut wrong = Vec::new();
-    let connection = &plan.source.stream.connection;
-    if !Arc::ptr_eq(&platform.log(connection)?, platform.own_log()) {
-        wrong.push(format!("connection {connection}: changelogs are kept in another Kafka; a stream between two is not supported yet"));
+    for connection in connections(plan) {
+        if !platform.admits(connection, &plan.name.namespace) {
+            wrong.push(format!(
+                "ConnectionNotAllowed: connection {connection} does not admit namespace {}; its owners can add it to the connection's \
+                 namespaces",
+                plan.name.namespace
+            ));
+        }
     }
-    if let Err(e) = Decoder::new(plan) {
-        wrong.push(e.to_string());
+    if !wrong.is_empty() {
+        // Before anything is asked by way of such a connection.
+        return Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; "))));
     }
+    platform.log(&plan.source.stream.connection)?;
+    let reader = match schema::fix(platform, plan).await {
+        Ok(reader) => reader,
+        // Whether it is wrong cannot be known now.
+        Err(e) if e.kind() == ErrorKind::Unavailable => return Err(e.while_doing(format!("prepare {}", plan.name))),
+        Err(e) => {
+            wrong.push(e.to_string());
+            None
+        }
+    };
     for enrichment in &plan.enrichments {
         let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         if let Err(e) = TableLookup::load(store, enrichment, None).await {
@@ -151,7 +181,7 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<()> {
     {
         wrong.push(e.to_string());
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; ")))) }
+    if wrong.is_empty() { Ok(reader) } else { Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; ")))) }
 }
 
 /// The end of the archive if there is one, else the earliest offset.

@@ -27,7 +27,8 @@ pub async fn run(world: &World, Drop { uid, history: what }: Drop) -> Result<End
     };
     let own = platform.own_log();
     let mut topics = 0;
-    for topic in [layout::changelog(&uid), layout::dead_letters(&uid)] {
+    let prepare::OwnTopics { changelog, dead_letters, .. } = prepared.revision.topics();
+    for topic in [changelog, dead_letters] {
         match own.id(&topic).await {
             Ok(_) => {
                 own.delete(&topic).await?;

@@ -14,8 +14,8 @@ use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::Result;
 use crate::history::History;
 use crate::lake::Lake;
-use crate::layout;
 use crate::platform::Platform;
+use crate::prepare;
 
 /// What is in the topic and not in the archive yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,10 @@ pub async fn backfill(
     shutdown: CancellationToken,
 ) -> Result<Backfill> {
     let plan = Arc::clone(history.plan());
+    let raw = raw_log(platform, (history.uid(), &plan), fresh).await?;
     Ok(Backfill {
         history,
-        raw: raw_log(platform, &plan, fresh).await?,
+        raw,
         tables: Tables { lakes: tables(platform, &plan)?, plan },
         clock: Arc::clone(platform.clock()),
         parallelism,
@@ -47,11 +48,11 @@ pub async fn backfill(
     })
 }
 
-/// The raw events of a signal at rest.
+/// The raw events of a signal revision at rest.
 ///
 /// # Errors
 /// When the log or the lake does not answer.
-pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>, fresh: Fresh) -> Result<Arc<dyn RawLog>> {
+pub async fn raw_log(platform: &Platform, (uid, plan): (&str, &Arc<SignalPlan>), fresh: Fresh) -> Result<Arc<dyn RawLog>> {
     match &plan.source.batch {
         BatchPlan::Archive => {
             let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
@@ -61,7 +62,8 @@ pub async fn raw_log(platform: &Platform, plan: &Arc<SignalPlan>, fresh: Fresh) 
             if fresh == Fresh::Archive {
                 archive.archive_now().await?;
             }
-            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan))?))
+            let decoder = prepare::decoder_of(platform, plan, uid).await?;
+            Ok(Arc::new(ArchivedTopic::new(archive.table().clone(), id, Arc::clone(plan), decoder)))
         }
         BatchPlan::External(log) => Ok(Arc::new(ExternalFiles::new(platform.tables(&log.connection)?, plan, log)?)),
     }
@@ -79,7 +81,8 @@ pub async fn make_base(platform: &Platform, history: &History, demands: &Demands
     let manifest = base::update(history, demands).await?;
     if let Some(manifest) = &manifest {
         let record = Base::new(manifest.number).record();
-        platform.own_log().append(&layout::changelog(history.uid()), BASE_PARTITION, vec![record]).await?;
+        let topics = prepare::topics(platform, history.uid()).await?;
+        platform.own_log().append(&topics.changelog, BASE_PARTITION, vec![record]).await?;
     }
     Ok(manifest)
 }

@@ -13,9 +13,9 @@ use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::history::History;
-use crate::layout;
 use crate::log::Log;
 use crate::platform::Platform;
+use crate::prepare;
 use crate::store::{self, Bases, Budget, Follower, SignalStore, Taken, Turn};
 use crate::tail;
 
@@ -78,7 +78,8 @@ impl Followed {
         let spill_to = scratch.join("spill").join(uid);
         tail::clear(&spill_to)?;
         let settings = tail::Settings { memory: tail_bytes, spill_to: Some(spill_to) };
-        let store = Arc::new(restored(&history, &settings).await?);
+        let topics = prepare::topics(platform, uid).await?;
+        let store = Arc::new(restored(&history, &settings).await?.with_changelog(topics.changelog));
         let residence = Residence::Folder(scratch.join("base").join(uid));
         let bases = Arc::new(Bases::new(Arc::clone(&store), residence).within(budget));
         bases.begin().await?;
@@ -171,7 +172,7 @@ async fn keep(store: &SignalStore, log: &dyn Log, trim: Trim) -> Result<()> {
         (Taken::Lost, _) | (_, Trim::Retention) => Ok(()),
         (Taken::Kept { positions, .. }, Trim::Here) => {
             faults::point(Point::ChangelogTrim)?;
-            log.trim(&layout::changelog(store.uid()), &positions).await
+            log.trim(store.changelog(), &positions).await
         }
     }
 }

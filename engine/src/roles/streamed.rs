@@ -16,9 +16,9 @@ use crate::lookup::{Lookup, ReloadingLookup};
 use crate::metrics::ColumnMetrics;
 use crate::pipeline::Pipeline;
 use crate::platform::Platform;
-use crate::prepare::Revision;
+use crate::prepare::{self, OwnTopics, Revision};
 use crate::rows::row_schema;
-use crate::stream::{Counts, DecodeAndRun, Settings, Share, Source, Stream, StreamState, Transform, World};
+use crate::stream::{Counts, DecodeAndRun, Settings, Source, Stream, StreamState, Target, Transform, World};
 
 /// How often tables of enrichments are looked at for newer versions.
 const TABLES: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Streamed {
     pub async fn start(platform: &Platform, revision: &Revision, plan: &Arc<SignalPlan>, tasks: &mut Tasks) -> Result<Self> {
         let lookups = reloading(platform, plan).await?;
         let columns = platform.metrics().columns(&plan.name, &row_schema(plan));
-        let make = streams(platform, (plan, revision), lookups.clone(), columns.clone())?;
+        let make = streams(platform, (plan, revision), lookups.clone(), columns.clone()).await?;
         let stream = Arc::new(Mutex::new(make()));
         let log = platform.log(&plan.source.stream.connection)?;
         let stop = tasks.shutdown().clone();
@@ -100,7 +100,7 @@ async fn reloading(platform: &Platform, plan: &SignalPlan) -> Result<Vec<Arc<Rel
 }
 
 /// Makes streams of this revision: one runs at a time, and each goes on from what the one before has committed.
-fn streams(
+async fn streams(
     platform: &Platform,
     (plan, revision): (&Arc<SignalPlan>, &Revision),
     lookups: Vec<Arc<ReloadingLookup>>,
@@ -108,7 +108,7 @@ fn streams(
 ) -> Result<impl Fn() -> Stream + Send + use<>> {
     let lookups = lookups.into_iter().map(|lookup| lookup as Arc<dyn Lookup>).collect();
     let transform: Arc<dyn Transform> = Arc::new(Metered {
-        inner: DecodeAndRun::new(Pipeline::new(Arc::clone(plan), lookups)?)?,
+        inner: DecodeAndRun::new(prepare::decoder(platform, plan, revision).await?, Pipeline::new(Arc::clone(plan), lookups)?),
         metrics: platform.metrics().signal(&plan.name),
         columns,
         enrichments: plan.enrichments.iter().map(|e| e.name.clone()).collect(),
@@ -117,12 +117,14 @@ fn streams(
         topic: revision.topic.clone(),
         topic_id: Some(revision.topic_id.clone()),
         starts: revision.start.iter().map(|p| Position { partition: p.partition, offset: p.offset }).collect(),
-        share: Share::ALL,
     };
     let settings = Settings { heartbeat: HEARTBEAT, ..Settings::default() };
-    let world = World { log: platform.log(&plan.source.stream.connection)?, clock: Arc::clone(platform.clock()) };
+    let OwnTopics { changelog, dead_letters, .. } = revision.topics();
+    let target = Target { changelog, dead_letters };
+    let (raw, own) = (platform.log(&plan.source.stream.connection)?, Arc::clone(platform.own_log()));
+    let world = World { raw, own, clock: Arc::clone(platform.clock()) };
     let (uid, plan) = (revision.uid.clone(), Arc::clone(plan));
-    Ok(move || Stream::with_settings(world.clone(), (&uid, &plan), (source.clone(), settings), Arc::clone(&transform)))
+    Ok(move || Stream::with_settings(world.clone(), (&uid, &plan), ((source.clone(), target.clone()), settings), Arc::clone(&transform)))
 }
 
 /// Keeps tables of enrichments at their newest version.

@@ -10,7 +10,6 @@ use super::SignalStore;
 use crate::changelog::{Change, Codec, Published};
 use crate::clock::Clock;
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::layout;
 use crate::log::{Log, Position};
 use crate::metrics::SignalMetrics;
 use crate::rows::Rows;
@@ -45,18 +44,18 @@ impl Follower {
     /// `Invalid` when the changelog no longer reaches back to where this store is; `Corrupt` when a record is damaged. When the log
     /// does not answer it is asked again, for ever: what was read stays readable meanwhile.
     pub async fn follow(&self, shard: usize, shutdown: &CancellationToken) -> Result<()> {
-        let topic = layout::changelog(self.store.uid());
+        let topic = self.store.changelog();
         let partition = i32::try_from(shard).map_err(|_| Error::internal("follow: shards are few"))?;
         let codec = Codec::new(self.store.plan());
         let uid = self.store.uid();
         while !shutdown.is_cancelled() {
             let from = Position { partition, offset: self.store.shards()[shard].position() };
-            let records = tokio::select! {
+            let read = tokio::select! {
                 () = shutdown.cancelled() => break,
-                records = self.log.read(&topic, from, READ_BYTES, WAIT) => records,
+                read = self.log.read(topic, from, READ_BYTES, WAIT) => read,
             };
-            let records = match records {
-                Ok(records) => records,
+            let batch = match read {
+                Ok(batch) => batch,
                 Err(e) if e.kind() == ErrorKind::Unavailable => {
                     tracing::warn!(uid, shard, error = %e, "the changelog does not answer; trying again");
                     tokio::time::sleep(BACKOFF).await;
@@ -64,8 +63,11 @@ impl Follower {
                 }
                 Err(e) => return Err(e).context(|| format!("follow changelog of {uid}")),
             };
-            for record in &records {
+            for record in &batch.records {
                 self.apply(shard, &codec, record).context(|| format!("follow changelog of {uid}"))?;
+            }
+            if batch.records.is_empty() && batch.next > from.offset {
+                self.store.shards()[shard].advance(batch.next);
             }
         }
         Ok(())
@@ -85,6 +87,9 @@ impl Follower {
             Change::Heartbeat(heartbeat) => {
                 // A producer whose clock runs ahead must not hide that the stream stands still.
                 let now = self.clock.now_micros();
+                if let Some(partitions) = heartbeat.partitions {
+                    self.store.progress().expect(shard, partitions);
+                }
                 for published in &heartbeat.positions {
                     self.store.progress().heard(shard, &Published { timestamp: published.timestamp.map(|t| t.min(now)), ..*published });
                 }
@@ -107,7 +112,7 @@ impl Follower {
     /// # Errors
     /// When the log does not answer.
     pub async fn caught_up(&self) -> Result<bool> {
-        let ends = self.log.ends(&layout::changelog(self.store.uid())).await?;
+        let ends = self.log.ends(self.store.changelog()).await?;
         Ok(ends.iter().zip(self.store.shards()).all(|(end, shard)| shard.position() >= end.end))
     }
 }

@@ -11,12 +11,15 @@ use crate::backfill::Cut;
 use crate::entity::{Entity, shard_of};
 use crate::error::Result;
 use crate::history::{History, Snapshot};
+use crate::layout;
 use crate::tail::{Held, Sealed, Settings, Shard};
 
 /// A signal revision that is loaded.
 #[derive(Debug)]
 pub struct SignalStore {
     uid: String,
+    /// The topic of its changelog.
+    changelog: String,
     plan: Arc<SignalPlan>,
     shards: Vec<Shard>,
     history: History,
@@ -60,6 +63,7 @@ impl SignalStore {
         let shards = plan.shards as usize;
         Self {
             uid: history.uid().to_owned(),
+            changelog: layout::changelog(history.uid()),
             shards: (0..shards).map(|shard| Shard::new(settings.for_shard(shard, shards))).collect(),
             progress: Progress::new(shards),
             base: ArcSwapOption::empty(),
@@ -68,6 +72,18 @@ impl SignalStore {
             history,
             plan,
         }
+    }
+
+    /// The same, with a changelog of another name than the one that follows from the UID.
+    #[must_use]
+    pub fn with_changelog(self, changelog: String) -> Self {
+        Self { changelog, ..self }
+    }
+
+    /// The topic that its rows come from.
+    #[must_use]
+    pub fn changelog(&self) -> &str {
+        &self.changelog
     }
 
     #[must_use]

@@ -1,54 +1,189 @@
-//! Reads the raw partitions, as far ahead as the byte budget allows.
+//! Takes a seat in the stream's group, and reads the partitions that it is given, for as long as they are its own.
+//!
+//! ```text
+//! join ─▶ seat ─▶ assigned ─┬─ new: from what the group committed ─▶ a reader
+//!   ▲                       ├─ lost: its reader ends, and what is under way of it counts for nothing
+//!   ╰── a pause ── ended ◀──╯
+//! ```
+//! Any position that a member ever commits is true for ever: all before it is published, whoever did it. So a commit that comes late
+//! from a member that has lost the partition leads to nothing worse than some records that are read again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Settings, Shared};
+use super::Shared;
+use super::progress::Lease;
+use super::read::{self, Fetched, To};
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::log::{Position, Record};
+use crate::log::{Assigned, Membership, Position};
 
-/// The most records that are processed at once.
-const MICRO_BATCH: usize = 4096;
+/// Between an end of the membership and joining again: the first pause …
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// … and the longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const SEAT: &str = "seat";
 
-/// Records of one partition, in order.
-#[derive(Debug)]
-pub struct Fetched {
-    pub partition: i32,
-    pub records: Vec<Record>,
-    /// Their part of the byte budget, until all they led to is published.
-    pub permit: OwnedSemaphorePermit,
+/// When to stop, and when to leave.
+pub struct Stops {
+    /// Nothing more is taken in.
+    pub stop: CancellationToken,
+    /// All that was processed is written and committed.
+    pub written: CancellationToken,
 }
 
-/// Reads until `stop` is cancelled; finds partitions that come later.
-pub async fn run(shared: Arc<Shared>, fetched: mpsc::Sender<Fetched>, stop: CancellationToken) -> Result<()> {
+/// The partitions that are read now.
+struct Readers {
+    shared: Arc<Shared>,
+    to: To,
+    stop: CancellationToken,
+    running: JoinSet<Result<()>>,
+    held: BTreeMap<i32, (Lease, CancellationToken)>,
+}
+
+/// Where a partition is read from.
+struct Start {
+    from: Position,
+    committed: Option<i64>,
+}
+
+/// Reads until `stop`, then keeps its seat until all is `written`.
+pub async fn run(shared: Arc<Shared>, fetched: mpsc::Sender<Fetched>, Stops { stop, written }: Stops) -> Result<()> {
     let budget = Arc::new(Semaphore::new(shared.settings.budget_kib()));
-    let mut readers = JoinSet::new();
-    let mut first = true;
+    let (running, held) = (JoinSet::new(), BTreeMap::new());
+    let mut readers = Readers { shared, to: To { budget, fetched }, stop: stop.clone(), running, held };
+    let mut seat = None;
+    let outcome = readers.take_part(&mut seat).await;
+    stop.cancel();
+    let outcome = outcome.and(readers.join().await);
+    let Readers { to, held, shared, .. } = readers;
+    // Who processes learns that nothing more comes.
+    drop(to);
+    if let Some(mut seat) = seat {
+        give_up_what_is_lost(&shared, held, &mut seat, &written).await;
+        seat.leave().await;
+    }
+    outcome
+}
+
+/// While the last is written partitions may go to others: what is committed then must not name them.
+async fn give_up_what_is_lost(
+    shared: &Shared,
+    mut held: BTreeMap<i32, (Lease, CancellationToken)>,
+    seat: &mut Membership,
+    written: &CancellationToken,
+) {
     loop {
-        let looked = shared.status.until_it_works("look for partitions", &stop, || positions(&shared, first));
-        // Told to stop: whether the topic answers no longer matters.
-        let Some(found) = stop.run_until_cancelled(looked).await else { break };
-        for from in found? {
-            if shared.progress.begin(from) {
-                let budget = Arc::clone(&budget);
-                readers.spawn(read(Arc::clone(&shared), from, budget, fetched.clone(), stop.clone()));
+        let assigned = seat.assigned.borrow_and_update().clone();
+        for (_, (lease, _)) in held.extract_if(.., |partition, _| !has(&assigned, *partition)) {
+            shared.progress.end(lease);
+        }
+        tokio::select! {
+            () = written.cancelled() => return,
+            changed = seat.assigned.changed() => if changed.is_err() {
+                return written.cancelled().await;
             }
         }
-        first = false;
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(shared.settings.heartbeat) => {}
-            Some(ended) = readers.join_next() => ended.unwrap_or_else(|_| Err(panicked()))?,
+    }
+}
+
+fn has(assigned: &Assigned, partition: i32) -> bool {
+    matches!(assigned, Assigned::Reads(partitions) if partitions.contains(&partition))
+}
+
+impl Readers {
+    /// Joins, and joins again, until `stop`.
+    async fn take_part(&mut self, seat: &mut Option<Membership>) -> Result<()> {
+        let mut pause = FIRST_PAUSE;
+        while !self.stop.is_cancelled() {
+            *seat = None;
+            let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+            let joining = shared.status.until_it_works("join the group", &stop, || join(&shared));
+            let Some(joined) = stop.run_until_cancelled(joining).await else { return Ok(()) };
+            let seat = seat.insert(joined?);
+            let Some(reason) = self.sit(seat, &mut pause).await? else { return Ok(()) };
+            tracing::warn!(uid = shared.uid, reason, "the seat in the group ended; joining again");
+            shared.status.wait(SEAT, Some(reason));
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return Ok(());
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Reads what is assigned; until `stop` (`None`), or until the seat has ended, and why.
+    async fn sit(&mut self, seat: &mut Membership, pause: &mut Duration) -> Result<Option<String>> {
+        let stop = self.stop.clone();
+        loop {
+            let assigned = seat.assigned.borrow_and_update().clone();
+            self.keep(&assigned);
+            let partitions = match assigned {
+                Assigned::Reads(partitions) => partitions,
+                Assigned::Waiting => {
+                    self.shared.status.wait(SEAT, Some("the group has not shared out the partitions yet".into()));
+                    Vec::new()
+                }
+                Assigned::Ended { reason } => return Ok(Some(reason)),
+            };
+            let new: Vec<i32> = partitions.iter().copied().filter(|p| !self.held.contains_key(p)).collect();
+            let shared = Arc::clone(&self.shared);
+            let looking = shared.status.until_it_works("look for partitions", &stop, || look(&shared, &new));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(None),
+                changed = seat.assigned.changed() => {
+                    if changed.is_err() {
+                        return Ok(Some("the log was closed".into()));
+                    }
+                    continue;
+                }
+                starts = looking => starts?.into_iter().for_each(|start| self.read(start)),
+            }
+            if !partitions.is_empty() {
+                *pause = FIRST_PAUSE;
+            }
+            if matches!(&*seat.assigned.borrow(), Assigned::Reads(_)) {
+                self.shared.status.wait(SEAT, None);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                changed = seat.assigned.changed() => if changed.is_err() {
+                    return Ok(Some("the log was closed".into()));
+                },
+                () = tokio::time::sleep(shared.settings.heartbeat) => {}
+                Some(ended) = self.running.join_next() => ended.unwrap_or_else(|_| Err(panicked()))?,
+            }
         }
     }
-    while let Some(ended) = readers.join_next().await {
-        ended.unwrap_or_else(|_| Err(panicked()))?;
+
+    fn read(&mut self, Start { from, committed }: Start) {
+        let lease = self.shared.progress.begin(from, committed);
+        let stop = self.stop.child_token();
+        self.held.insert(from.partition, (lease, stop.clone()));
+        self.running.spawn(read::run(Arc::clone(&self.shared), (lease, from.offset), self.to.clone(), stop));
     }
-    Ok(())
+
+    /// Ends the reading of what is not assigned any more.
+    fn keep(&mut self, assigned: &Assigned) {
+        for (_, (lease, stop)) in self.held.extract_if(.., |partition, _| !has(assigned, *partition)) {
+            stop.cancel();
+            self.shared.progress.end(lease);
+        }
+    }
+
+    async fn join(&mut self) -> Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.running.join_next().await {
+            outcome = outcome.and(ended.unwrap_or_else(|_| Err(panicked())));
+        }
+        outcome
+    }
 }
 
 /// What a panic says may hold a user's value: it is on the standard error of the process, not here.
@@ -56,55 +191,38 @@ fn panicked() -> Error {
     Error::internal("a reader of the stream panicked: a mistake of this program, please report it")
 }
 
-/// Where to read: at first where the group left off, or at the start that was given; a partition found later from its beginning.
-async fn positions(shared: &Shared, first: bool) -> Result<Vec<Position>> {
+async fn join(shared: &Shared) -> Result<Membership> {
+    check_topic(shared).await?;
+    shared.raw.join(&layout::stream_group(&shared.uid), &shared.source.topic).await
+}
+
+async fn check_topic(shared: &Shared) -> Result<()> {
     let source = &shared.source;
-    let id = shared.log.id(&source.topic).await?;
+    let id = shared.raw.id(&source.topic).await?;
     if source.topic_id.as_ref().is_some_and(|expected| *expected != id.topic) {
         return Err(Error::invalid(format!(
             "read topic {}: it was deleted and made again since this revision was prepared; prepare a new revision",
             source.topic
         )));
     }
-    let count = i32::try_from(shared.log.ends(&source.topic).await?.len()).unwrap_or(i32::MAX);
-    let known = if first { shared.log.committed(&layout::stream_group(&shared.uid), &source.topic).await? } else { Vec::new() };
-    let ours = (0..count).filter(|p| source.share.has(*p));
-    let start = |partition: i32| {
-        let given = known.iter().chain(if first { &source.starts[..] } else { &[] }).find(|p| p.partition == partition);
-        Position { partition, offset: given.map_or(0, |p| p.offset) }
-    };
-    Ok(ours.map(start).collect())
+    Ok(())
 }
 
-async fn read(
-    shared: Arc<Shared>,
-    from: Position,
-    budget: Arc<Semaphore>,
-    fetched: mpsc::Sender<Fetched>,
-    stop: CancellationToken,
-) -> Result<()> {
-    let Settings { poll, fetch_bytes, .. } = shared.settings;
-    let mut at = from;
-    let who = format!("read partition {}", at.partition);
-    loop {
-        let as_of = shared.clock.now_micros();
-        let reading = shared.status.until_it_works(&who, &stop, || shared.log.read(&shared.source.topic, at, fetch_bytes, poll));
-        let Some(records) = stop.run_until_cancelled(reading).await else { return Ok(()) };
-        let mut records = records?;
-        let Some(last) = records.last() else {
-            shared.progress.at_end(at, as_of);
-            continue;
-        };
-        at.offset = last.offset + 1;
-        while !records.is_empty() {
-            let rest = records.split_off(records.len().min(MICRO_BATCH));
-            let taking = Arc::clone(&budget).acquire_many_owned(shared.settings.kib(&records));
-            let Some(permit) = stop.run_until_cancelled(taking).await else { return Ok(()) };
-            let permit = permit.map_err(|_| Error::internal("the byte budget was closed"))?;
-            if fetched.send(Fetched { partition: at.partition, records, permit }).await.is_err() {
-                return Ok(());
-            }
-            records = rest;
-        }
+/// Whether it is the same topic still, how many partitions it has, and where to read the new ones: where the group left off, or at the
+/// start that was given, or from the beginning.
+async fn look(shared: &Shared, new: &[i32]) -> Result<Vec<Start>> {
+    let source = &shared.source;
+    check_topic(shared).await?;
+    shared.progress.partitions(shared.raw.ends(&source.topic).await?.len());
+    if new.is_empty() {
+        return Ok(Vec::new());
     }
+    let committed = shared.raw.committed(&layout::stream_group(&shared.uid), &source.topic).await?;
+    let find = |all: &[Position], partition: i32| all.iter().find(|p| p.partition == partition).map(|p| p.offset);
+    let start = |partition: &i32| {
+        let committed = find(&committed, *partition);
+        let offset = committed.or_else(|| find(&source.starts, *partition)).unwrap_or(0);
+        Start { from: Position { partition: *partition, offset }, committed }
+    };
+    Ok(new.iter().map(start).collect())
 }

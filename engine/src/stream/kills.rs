@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{DecodeAndRun, Settings, Share, Source, Stream, World};
+use super::{DecodeAndRun, Settings, Source, Stream, Target, World};
 use crate::changelog::{Change, Codec};
 use crate::clock::FixedClock;
+use crate::decode::Decoder;
 use crate::log::segment::durable::Sync;
 use crate::log::{LocalLog, Log, NewRecord, Position, segment};
 use crate::pipeline::Pipeline;
@@ -34,6 +35,8 @@ async fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
     log.create(TOPIC, 2).await.unwrap();
+    log.create(&layout::changelog(UID), i32::try_from(ratings().shards).unwrap()).await.unwrap();
+    log.create(&layout::dead_letters(UID), 1).await.unwrap();
     for partition in 0..2 {
         let rating = |i| format!(r#"{{"kind":"rating","user_id":"u{i}","item_id":7,"rating":4.5,"ts":100,"updated_at":7}}"#);
         let records = (0..RECORDS).map(|i| NewRecord { payload: Bytes::from(rating(i)), ..NewRecord::default() }).collect();
@@ -62,9 +65,10 @@ async fn published(log: &LocalLog) -> BTreeSet<(i32, i64)> {
     for (partition, ends) in (0..).zip(ends) {
         let mut next = ends.start;
         while next < ends.end {
-            let records = log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
-            next = records.last().unwrap().offset + 1;
-            for record in records {
+            let batch = log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
+            assert!(batch.next > next, "what is before the end is there");
+            next = batch.next;
+            for record in batch.records {
                 if let Change::Rows(rows) = codec.decode(&record).unwrap() {
                     let rows = Rows::new(rows).unwrap();
                     found.extend((0..rows.len()).map(|row| (rows.partition().value(row), rows.offset().value(row))));
@@ -110,10 +114,11 @@ async fn a_stream_that_is_killed_at_any_step_leaves_no_row_out() {
 async fn streams_until_it_is_killed_or_at_the_end() {
     let folder = PathBuf::from(std::env::var_os(CHILD).expect("only run by the test above"));
     faults::arm_from_env().unwrap();
-    let log = Arc::new(open(&folder));
+    let log = Arc::new(open(&folder)) as Arc<dyn Log>;
     let plan = ratings();
-    let transform = Arc::new(DecodeAndRun::new(Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap()).unwrap());
-    let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
+    let pipeline = Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap();
+    let transform = Arc::new(DecodeAndRun::new(Arc::new(Decoder::new(&plan).unwrap()), pipeline));
+    let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new() };
     let settings = Settings {
         heartbeat: Duration::from_millis(5),
         quiet: Duration::from_millis(5),
@@ -123,8 +128,9 @@ async fn streams_until_it_is_killed_or_at_the_end() {
         fetch_bytes: 10_000,
         ..Settings::default()
     };
-    let world = World { log: log as Arc<dyn Log>, clock: Arc::new(FixedClock::new(5_000_000)) };
-    let stream = Stream::with_settings(world, (UID, &plan), (source, settings), transform);
+    let world = World { raw: Arc::clone(&log), own: log, clock: Arc::new(FixedClock::new(5_000_000)) };
+    let target = Target { changelog: layout::changelog(UID), dead_letters: layout::dead_letters(UID) };
+    let stream = Stream::with_settings(world, (UID, &plan), ((source, target), settings), transform);
     let stop = CancellationToken::new();
     let mut published = stream.published();
     let end = async {

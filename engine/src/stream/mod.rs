@@ -1,9 +1,12 @@
 //! The stream of one signal revision: raw topic → rows → changelog.
 //!
 //! ```text
-//! intake ─(Fetched)─▶ process ─(Unit)─▶ publish ─▶ changelog, dead letters
-//!   ▲ byte budget        gather             ╰────▶ commit of raw offsets, heartbeats
+//! group ─▶ intake ─▶ read ─(Fetched)─▶ process ─(Unit)─▶ publish ─▶ changelog, dead letters
+//!                      ▲ byte budget     gather             ╰────▶ commit of raw offsets, heartbeats
 //! ```
+//! Several processes share the partitions, as members of the revision's group: each reads what it is assigned, from where the group has
+//! committed. Of a partition that goes to another member nothing more is said or committed here.
+//!
 //! A raw offset is committed only after every row and dead letter that it led to is acknowledged. So a kill anywhere reads some raw
 //! records again and writes the same rows again, which readers drop as equal copies.
 //! A log that is full or does not answer makes the stream wait: it takes nothing in, says why, and goes on by itself.
@@ -14,11 +17,13 @@ mod kills;
 mod process;
 mod progress;
 mod publish;
+mod read;
 mod status;
 #[cfg(test)]
 mod tests;
 mod transform;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +39,6 @@ pub use self::transform::{DecodeAndRun, Transform};
 use crate::changelog::{Codec, Published};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::layout;
 use crate::log::{Log, Position, Record};
 
 /// What a stream reads.
@@ -45,15 +49,13 @@ pub struct Source {
     pub topic_id: Option<String>,
     /// Where to start partitions that the group has not committed. Others start at 0.
     pub starts: Vec<Position>,
-    pub share: Share,
 }
 
-/// The part of the partitions that one of several processes reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// From 0 on.
-    pub index: u32,
-    pub of: u32,
+/// Where a stream writes: topics that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub changelog: String,
+    pub dead_letters: String,
 }
 
 /// How a stream batches and waits.
@@ -73,18 +75,24 @@ pub struct Settings {
     pub fetch_bytes: usize,
     /// How much may be read and not yet published, of all partitions.
     pub budget_bytes: usize,
+    /// How long a stream that is stopped may take to write and commit what it has processed.
+    pub drain: Duration,
 }
 
 /// What the stream's tasks share.
 #[derive(Debug)]
 struct Shared {
-    log: Arc<dyn Log>,
+    /// The raw topic, and what its group has committed.
+    raw: Arc<dyn Log>,
+    /// Changelog and dead letters.
+    own: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     transform: Arc<dyn Transform>,
     uid: String,
     codec: Codec,
     shards: u32,
     source: Source,
+    target: Target,
     settings: Settings,
     progress: Progress,
     status: Status,
@@ -97,16 +105,11 @@ pub struct Stream(Arc<Shared>);
 /// The outside world, as a stream needs it.
 #[derive(Debug, Clone)]
 pub struct World {
-    pub log: Arc<dyn Log>,
+    /// Where the raw topic is.
+    pub raw: Arc<dyn Log>,
+    /// Where changelogs and dead letters are; it may be the same.
+    pub own: Arc<dyn Log>,
     pub clock: Arc<dyn Clock>,
-}
-
-impl Share {
-    pub const ALL: Self = Self { index: 0, of: 1 };
-
-    fn has(self, partition: i32) -> bool {
-        u32::try_from(partition).is_ok_and(|p| p % self.of.max(1) == self.index)
-    }
 }
 
 impl Default for Settings {
@@ -119,6 +122,7 @@ impl Default for Settings {
             poll: Duration::from_millis(250),
             fetch_bytes: 1 << 20,
             budget_bytes: 32 << 20,
+            drain: Duration::from_secs(20),
         }
     }
 }
@@ -138,26 +142,28 @@ impl Settings {
 impl Stream {
     /// The stream of the revision `uid` of `plan`'s signal. `transform` is [`DecodeAndRun`] of that plan.
     #[must_use]
-    pub fn new(world: World, (uid, plan): (&str, &SignalPlan), source: Source, transform: Arc<dyn Transform>) -> Self {
-        Self::with_settings(world, (uid, plan), (source, Settings::default()), transform)
+    pub fn new(world: World, (uid, plan): (&str, &SignalPlan), places: (Source, Target), transform: Arc<dyn Transform>) -> Self {
+        Self::with_settings(world, (uid, plan), (places, Settings::default()), transform)
     }
 
     /// The same, with settings.
     #[must_use]
     pub fn with_settings(
-        World { log, clock }: World,
+        World { raw, own, clock }: World,
         (uid, plan): (&str, &SignalPlan),
-        (source, settings): (Source, Settings),
+        ((source, target), settings): ((Source, Target), Settings),
         transform: Arc<dyn Transform>,
     ) -> Self {
         Self(Arc::new(Shared {
-            log,
+            raw,
+            own,
             clock,
             transform,
             uid: uid.to_owned(),
             codec: Codec::new(plan),
             shards: plan.shards,
             source,
+            target,
             settings,
             progress: Progress::default(),
             status: Status::default(),
@@ -181,7 +187,7 @@ impl Stream {
         self.0.status.counts()
     }
 
-    /// Runs until `stop` is cancelled; then writes and commits what was processed.
+    /// Runs until `stop` is cancelled; then writes and commits what was processed, and leaves the group.
     ///
     /// # Errors
     /// What cannot be waited out: raw records that retention dropped, a topic made anew, damaged data, a raw event that the
@@ -197,20 +203,33 @@ impl Stream {
     async fn run_tasks(&self, stop: CancellationToken) -> Result<()> {
         let shared = &self.0;
         let stop = stop.child_token();
-        let shards = i32::try_from(shared.shards).unwrap_or(i32::MAX);
-        let make = || async {
-            shared.log.create(&layout::changelog(&shared.uid), shards).await?;
-            shared.log.create(&layout::dead_letters(&shared.uid), 1).await
-        };
-        shared.status.until_it_works("make topics", &stop, make).await?;
         let (fetched_to, fetched) = mpsc::channel(64);
         let (units_to, units) = mpsc::channel(4);
+        let (end, written) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(intake::run(Arc::clone(shared), fetched_to, stop.clone()));
+        tasks.spawn(intake::run(Arc::clone(shared), fetched_to, intake::Stops { stop: stop.clone(), written: written.clone() }));
         tasks.spawn(process::run(Arc::clone(shared), fetched, units_to, stop.clone()));
-        tasks.spawn(publish::run(Arc::clone(shared), units, stop.clone()));
+        let publishing = publish::run(Arc::clone(shared), units, end.clone());
+        tasks.spawn(async move {
+            // Told also by a panic.
+            let _written = written.drop_guard();
+            publishing.await
+        });
+        let drain = shared.settings.drain;
+        let mut late = pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(drain).await;
+        });
         let mut outcome = Ok(());
-        while let Some(ended) = tasks.join_next().await {
+        loop {
+            let ended = tokio::select! {
+                ended = tasks.join_next() => ended,
+                () = &mut late, if !end.is_cancelled() => {
+                    end.cancel();
+                    continue;
+                }
+            };
+            let Some(ended) = ended else { break };
             let ended = ended
                 .unwrap_or_else(|_| Err(Error::internal("a task of the stream panicked: a mistake of this program, please report it")));
             if let (Err(e), Ok(())) = (ended, &outcome) {

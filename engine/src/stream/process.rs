@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::intake::Fetched;
 use super::progress::Covered;
+use super::read::Fetched;
 use crate::changelog::{Codec, Gather, Gathered};
 use crate::clock::Stopwatch;
 use crate::dead_letters;
@@ -68,15 +68,27 @@ pub async fn run(
 
 /// Runs one batch, and returns the records that are full already.
 async fn process(shared: &Shared, fetched: Fetched, waiting: &mut Waiting, stop: &CancellationToken) -> Result<Unit> {
-    let Fetched { partition, records, permit } = fetched;
-    let processed = shared.status.until_it_works("process", stop, || shared.transform.transform(partition, &records)).await?;
-    shared.status.count(records.len(), &processed);
+    let Fetched { lease, records, next, permit } = fetched;
+    if !shared.progress.holds(lease) {
+        // It is another member's by now, who reads it again.
+        return Ok(Unit::default());
+    }
     if !waiting.any() {
         waiting.since = Stopwatch::start();
     }
-    if let Some(last) = records.last() {
-        waiting.covered.insert(partition, Covered { offset: last.offset + 1, timestamp: last.timestamp.saturating_mul(1000) });
+    let before = waiting.covered.get(&lease.partition).filter(|c| c.lease == lease).and_then(|c| c.timestamp);
+    let timestamp = records.last().map(|last| last.timestamp.saturating_mul(1000)).or(before);
+    if records.is_empty() {
+        // Nothing to process: it only has to come after what is under way.
+        waiting.covered.insert(lease.partition, Covered { lease, offset: next, timestamp });
+        return Ok(Unit::default());
     }
+    let transforming = shared.status.until_it_works("process", stop, || shared.transform.transform(lease.partition, &records));
+    // What is not processed when it is time to stop is left to who reads next.
+    let Some(processed) = stop.run_until_cancelled(transforming).await else { return Ok(Unit::default()) };
+    let processed = processed?;
+    shared.status.count(records.len(), &processed);
+    waiting.covered.insert(lease.partition, Covered { lease, offset: next, timestamp });
     waiting.permits.push(permit);
     waiting.dead.extend(processed.dead.iter().map(dead_letters::record));
     Ok(Unit { rows: waiting.gather.add(processed.rows)?, ..Unit::default() })

@@ -1,6 +1,7 @@
 //! Writes rows and dead letters, then says how far the stream is: raw offsets are committed after what they led to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
@@ -12,38 +13,66 @@ use super::process::Unit;
 use crate::changelog::{Gathered, Heartbeat, Published};
 use crate::clock::Stopwatch;
 use crate::dead_letters;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::layout;
 use crate::log::NewRecord;
 
-/// Writes until no more units come; then commits.
-pub async fn run(shared: Arc<Shared>, mut units: mpsc::Receiver<Unit>, stop: CancellationToken) -> Result<()> {
+/// How often the last commit is tried while the group is sharing out partitions anew.
+const LAST_COMMITS: usize = 20;
+const BETWEEN_COMMITS: Duration = Duration::from_millis(100);
+
+/// What became of a commit.
+#[derive(Debug, PartialEq, Eq)]
+enum Commit {
+    Done,
+    /// Some of it belongs to others by now, or the group is sharing out partitions: what is still ours then is committed later.
+    Later,
+}
+
+/// Writes until no more units come, then commits; no longer than until `end`.
+pub async fn run(shared: Arc<Shared>, units: mpsc::Receiver<Unit>, end: CancellationToken) -> Result<()> {
+    let within = shared.settings.drain;
+    let told = format!("stop the stream: what was processed was not written within {within:?}; the next run reads it again");
+    match end.run_until_cancelled(write_all(&shared, units, &end)).await {
+        Some(Err(e)) if end.is_cancelled() => Err(e.while_doing(told)),
+        Some(done) => done,
+        None => Err(Error::new(ErrorKind::Unavailable, told)),
+    }
+}
+
+async fn write_all(shared: &Shared, mut units: mpsc::Receiver<Unit>, end: &CancellationToken) -> Result<()> {
     let mut beat = tokio::time::interval(shared.settings.heartbeat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = None;
     loop {
         tokio::select! {
             unit = units.recv() => match unit {
-                Some(unit) => write(&shared, unit, &stop).await?,
+                Some(unit) => write(shared, unit, end).await?,
                 None => break,
             },
             _ = beat.tick() => {
                 shared.status.publish(shared.progress.published());
-                commit(&shared, &stop).await?;
-                heartbeat(&shared, &mut said, &stop).await?;
+                commit(shared, end).await?;
+                heartbeat(shared, &mut said, end).await?;
             }
         }
     }
-    commit(&shared, &stop).await
+    for _ in 0..LAST_COMMITS {
+        if commit(shared, end).await? == Commit::Done {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_COMMITS).await;
+    }
+    Ok(())
 }
 
 async fn write(shared: &Shared, unit: Unit, stop: &CancellationToken) -> Result<()> {
     let Unit { rows, dead, covered, permits } = unit;
-    let changelog = layout::changelog(&shared.uid);
-    try_join_all(rows.into_iter().map(|Gathered { partition, records }| append(shared, &changelog, (partition, records), stop))).await?;
+    let changelog = &shared.target.changelog;
+    try_join_all(rows.into_iter().map(|Gathered { partition, records }| append(shared, changelog, (partition, records), stop))).await?;
     if !dead.is_empty() {
-        append(shared, &layout::dead_letters(&shared.uid), (dead_letters::PARTITION, dead), stop).await?;
+        append(shared, &shared.target.dead_letters, (dead_letters::PARTITION, dead), stop).await?;
     }
     if !covered.is_empty() {
         shared.progress.publish(&covered);
@@ -57,24 +86,32 @@ async fn append(shared: &Shared, topic: &str, (partition, records): (i32, Vec<Ne
     let who = format!("append to {topic}/{partition}");
     let once = || async {
         faults::point(Point::ChangelogAppend)?;
-        shared.log.append(topic, partition, records.clone()).await
+        shared.own.append(topic, partition, records.clone()).await
     };
     shared.status.until_it_works(&who, stop, once).await.map(drop)
 }
 
-async fn commit(shared: &Shared, stop: &CancellationToken) -> Result<()> {
-    let positions = shared.progress.uncommitted();
-    if positions.is_empty() {
-        return Ok(());
-    }
+async fn commit(shared: &Shared, stop: &CancellationToken) -> Result<Commit> {
     let group = layout::stream_group(&shared.uid);
     let once = || async {
+        // Looked at anew at each try: a partition may have gone to another member meanwhile.
+        let positions = shared.progress.uncommitted();
+        if positions.is_empty() {
+            return Ok(());
+        }
         faults::point(Point::StreamCommit)?;
-        shared.log.commit(&group, &shared.source.topic, &positions).await
+        shared.raw.commit(&group, &shared.source.topic, &positions).await?;
+        shared.progress.committed(&positions);
+        Ok(())
     };
-    shared.status.until_it_works("commit", stop, once).await?;
-    shared.progress.committed(&positions);
-    Ok(())
+    match shared.status.until_it_works("commit", stop, once).await {
+        Ok(()) => Ok(Commit::Done),
+        Err(e) if e.kind() == ErrorKind::Conflict => {
+            tracing::debug!(uid = shared.uid, error = %e, "committed later, or by whoever reads the partition now");
+            Ok(Commit::Later)
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// A heartbeat that was written.
@@ -99,10 +136,10 @@ async fn heartbeat(shared: &Shared, said: &mut Option<Said>, stop: &Cancellation
     if positions.is_empty() || !due {
         return Ok(());
     }
-    let record = Heartbeat::new(positions.clone()).record();
-    let changelog = layout::changelog(&shared.uid);
+    let record = Heartbeat::new(positions.clone()).of(shared.progress.known_partitions()).record();
+    let changelog = &shared.target.changelog;
     let partitions = 0..i32::try_from(shared.shards).unwrap_or(i32::MAX);
-    try_join_all(partitions.map(|partition| append(shared, &changelog, (partition, vec![record.clone()]), stop))).await?;
+    try_join_all(partitions.map(|partition| append(shared, changelog, (partition, vec![record.clone()]), stop))).await?;
     *said = Some(Said { at: Stopwatch::start(), positions });
     Ok(())
 }

@@ -93,7 +93,7 @@ impl Status {
         self.state.send_replace(StreamState::Failed { reason: error.to_string() });
     }
 
-    /// Runs a step until it works: what is full or does not answer is tried again, with pauses, and shown as waiting for.
+    /// Runs a step until it works: what is full or does not answer is tried again, with pauses, and shown as waited for.
     ///
     /// # Errors
     /// What will not work later; and, once `stop` is cancelled, whatever the last try said.
@@ -102,12 +102,11 @@ impl Status {
         F: Future<Output = Result<T>>,
     {
         let mut pause = FIRST_PAUSE;
+        // Also a step that is given up is not waited for any more.
+        let _over = Over { status: self, who };
         loop {
             let error = match step().await {
-                Ok(done) => {
-                    self.wait(who, None);
-                    return Ok(done);
-                }
+                Ok(done) => return Ok(done),
                 Err(e) if matches!(e.kind(), ErrorKind::Full | ErrorKind::Unavailable) && !stop.is_cancelled() => e,
                 Err(e) => return Err(e),
             };
@@ -121,7 +120,8 @@ impl Status {
         }
     }
 
-    fn wait(&self, who: &str, reason: Option<String>) {
+    /// Shows that something is waited for; `None` = no longer.
+    pub fn wait(&self, who: &str, reason: Option<String>) {
         let mut waits = self.waits.lock();
         let changed = match reason {
             Some(reason) => waits.insert(who.to_owned(), reason.clone()).as_ref() != Some(&reason),
@@ -131,5 +131,17 @@ impl Status {
             let first = waits.values().next().cloned();
             self.state.send_replace(first.map_or(StreamState::Running, |reason| StreamState::Waiting { reason }));
         }
+    }
+}
+
+/// Takes back what a step said that it waits for.
+struct Over<'a> {
+    status: &'a Status,
+    who: &'a str,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.status.wait(self.who, None);
     }
 }

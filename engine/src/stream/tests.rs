@@ -1,3 +1,5 @@
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -8,8 +10,10 @@ use crate::ErrorKind;
 use crate::changelog::{Change, Heartbeat};
 use crate::clock::FixedClock;
 use crate::dead_letters::{self, Selection};
+use crate::decode::Decoder;
 use crate::entity::shard_of;
 use crate::faults::{self, Action, Point};
+use crate::layout;
 use crate::log::{MemoryLog, NewRecord};
 use crate::pipeline::Pipeline;
 use crate::pipeline::fixture::ratings;
@@ -32,7 +36,9 @@ impl Bench {
         let clock = Arc::new(FixedClock::new(3_000_000));
         let log = Arc::new(MemoryLog::new(Arc::clone(&clock) as Arc<dyn Clock>));
         log.create(TOPIC, partitions).await.unwrap();
-        let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new(), share: Share::ALL };
+        log.create(&layout::changelog(UID), i32::try_from(ratings().shards).unwrap()).await.unwrap();
+        log.create(&layout::dead_letters(UID), 1).await.unwrap();
+        let source = Source { topic: TOPIC.into(), topic_id: None, starts: Vec::new() };
         let settings = Settings {
             heartbeat: Duration::from_millis(10),
             quiet: Duration::from_millis(10),
@@ -45,10 +51,14 @@ impl Bench {
     }
 
     fn stream(&self) -> Stream {
+        self.stream_on(Arc::clone(&self.log) as Arc<dyn Log>)
+    }
+
+    fn stream_on(&self, log: Arc<dyn Log>) -> Stream {
         let pipeline = Pipeline::new(Arc::new(self.plan.clone()), Vec::new()).unwrap();
-        let world = World { log: Arc::clone(&self.log) as Arc<dyn Log>, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
-        let transform = Arc::new(DecodeAndRun::new(pipeline).unwrap());
-        Stream::with_settings(world, (UID, &self.plan), (self.source.clone(), self.settings), transform)
+        let world = World { own: Arc::clone(&log), raw: log, clock: Arc::clone(&self.clock) as Arc<dyn Clock> };
+        let transform = Arc::new(DecodeAndRun::new(Arc::new(Decoder::new(&self.plan).unwrap()), pipeline));
+        Stream::with_settings(world, (UID, &self.plan), ((self.source.clone(), target()), self.settings), transform)
     }
 
     async fn append(&self, partition: i32, payloads: impl IntoIterator<Item = String>) {
@@ -85,10 +95,12 @@ impl Bench {
         for partition in 0..self.plan.shards as i32 {
             let mut next = 0;
             loop {
-                let records = self.log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
-                let Some(last) = records.last() else { break };
-                next = last.offset + 1;
-                changes.extend(records.iter().map(|r| (partition, Codec::new(&self.plan).decode(r).unwrap())));
+                let batch = self.log.read(&topic, Position { partition, offset: next }, 1 << 20, Duration::ZERO).await.unwrap();
+                if batch.next == next {
+                    break;
+                }
+                next = batch.next;
+                changes.extend(batch.records.iter().map(|r| (partition, Codec::new(&self.plan).decode(r).unwrap())));
             }
         }
         changes
@@ -122,6 +134,10 @@ impl Bench {
     }
 }
 
+fn target() -> Target {
+    Target { changelog: layout::changelog(UID), dead_letters: layout::dead_letters(UID) }
+}
+
 fn rating(user: usize) -> String {
     format!(r#"{{"kind":"rating","user_id":"u{user}","item_id":7,"rating":4.5,"ts":100,"updated_at":7}}"#)
 }
@@ -134,7 +150,7 @@ async fn raw_records_become_rows_of_their_shard_once_and_the_rest_dead_letters()
     let stream = bench.run_to_the_end().await;
     let expected: BTreeMap<_, _> = (0..3000).map(|o| ((0, o), 1)).chain([((1, 0), 1), ((1, 3), 1)]).collect();
     assert_eq!(bench.rows().await, expected);
-    let letters = dead_letters::list(bench.log.as_ref(), UID, &Selection::first(10)).await.unwrap();
+    let letters = dead_letters::list(bench.log.as_ref(), &layout::dead_letters(UID), &Selection::first(10)).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(
         (letters[0].letter.partition, letters[0].letter.offset, letters[0].letter.payload.as_ref()),
@@ -224,31 +240,28 @@ async fn a_partition_that_is_added_later_is_read_from_its_beginning() {
 }
 
 #[tokio::test]
-async fn streams_that_share_a_topic_read_each_partition_once() {
-    let mut bench = Bench::new(5).await;
-    for partition in 0..5 {
-        bench.append(partition, (0..10).map(rating)).await;
-    }
+async fn offsets_that_hold_no_records_count_as_published_after_what_is_before_them() {
+    let bench = Bench::new(2).await;
+    bench.append(0, (0..100).map(rating)).await;
+    bench.log.leave_out(TOPIC, 0, 2).unwrap();
+    bench.log.leave_out(TOPIC, 1, 3).unwrap();
+    let stream = bench.stream();
     let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    for index in 0..2 {
-        bench.source.share = Share { index, of: 2 };
-        let (stream, stop) = (bench.stream(), stop.clone());
-        running.spawn(async move { stream.run(stop).await });
-    }
-    let all: BTreeMap<_, _> = (0..5).map(|p| (p, 10)).collect();
-    tokio::time::timeout(PATIENCE, async {
-        while bench.committed().await != all {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
-    .expect("all is committed in time");
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    bench.until_published(&stream).await;
+    let at_end = |published: &Vec<Published>| published.iter().all(|p| p.at_end_as_of == Some(3_000_000));
+    tokio::time::timeout(PATIENCE, stream.published().wait_for(at_end)).await.expect("it sees the end of both").unwrap();
+    bench.append(0, [rating(1)]).await;
+    bench.log.leave_out(TOPIC, 0, 1).unwrap();
+    bench.until_published(&stream).await;
     stop.cancel();
-    while let Some(ended) = running.join_next().await {
-        ended.unwrap().unwrap();
-    }
-    assert_eq!(bench.rows().await.values().collect::<BTreeSet<_>>(), BTreeSet::from([&1]));
+    running.await.unwrap().unwrap();
+    assert_eq!(bench.committed().await, BTreeMap::from([(0, 104), (1, 3)]));
+    let expected: BTreeMap<_, _> = (0..100).chain([102]).map(|o| ((0, o), 1)).collect();
+    assert_eq!(bench.rows().await, expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! From raw records to rows: the one step of a stream that knows the signal.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::decode::Decoder;
@@ -18,21 +20,21 @@ pub trait Transform: Send + Sync + std::fmt::Debug {
 /// Decodes by the plan's format, then runs the pipeline.
 #[derive(Debug)]
 pub struct DecodeAndRun {
-    decoder: Decoder,
+    decoder: Arc<Decoder>,
     pipeline: Pipeline,
 }
 
 impl DecodeAndRun {
-    /// # Errors
-    /// As [`Decoder::new`].
-    pub fn new(pipeline: Pipeline) -> Result<Self> {
-        Ok(Self { decoder: Decoder::new(pipeline.plan())?, pipeline })
+    /// Both of one plan.
+    #[must_use]
+    pub const fn new(decoder: Arc<Decoder>, pipeline: Pipeline) -> Self {
+        Self { decoder, pipeline }
     }
 }
 
 #[async_trait]
 impl Transform for DecodeAndRun {
     async fn transform(&self, partition: i32, records: &[Record]) -> Result<Processed> {
-        self.pipeline.process(&self.decoder.decode_records(partition, records)?, 0).await
+        self.pipeline.process(&self.decoder.decode_records(partition, records).await?, 0).await
     }
 }

@@ -173,6 +173,9 @@ async fn files_of_a_killed_archive_go_once_another_has_archived_their_records() 
     assert_eq!(raw(other.table()).await.unwrap(), Vacuumed::default());
     let raw_files = listing(&lake).await.into_iter().filter(|path| path.contains("partition-")).count();
     assert_eq!(raw_files, archived.files.len());
-    assert_eq!(log.read("ratings", crate::log::Position { partition: 0, offset: 0 }, usize::MAX, Duration::ZERO).await.unwrap().len(), 200);
+    assert_eq!(
+        log.read("ratings", crate::log::Position { partition: 0, offset: 0 }, usize::MAX, Duration::ZERO).await.unwrap().records.len(),
+        200
+    );
     assert_eq!(archived.rows(), 200);
 }

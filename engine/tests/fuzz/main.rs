@@ -4,6 +4,7 @@
 //! Each target runs in a process of its own under a limit of memory, over a fixed row of cases; with `FUZZ_SECONDS`, for that long.
 //! `fuzz/` feeds the same targets with what libFuzzer makes.
 
+mod avro;
 mod definitions;
 mod mutate;
 mod rows;

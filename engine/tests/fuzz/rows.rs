@@ -64,7 +64,7 @@ impl Transform {
 
     /// Rows and how many raw events were put aside or gave none.
     fn run(&self, records: &[Record]) -> (RecordBatch, usize) {
-        let raw = self.decoder.decode_records(0, records).expect("never for what a record holds");
+        let raw = self.runtime.block_on(self.decoder.decode_records(0, records)).expect("never for what a record holds");
         let processed = self.runtime.block_on(self.pipeline.process(&raw, 0)).expect("never for what a record holds");
         (processed.rows, processed.dead.len() + processed.not_ours + processed.yielded_nothing)
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::mutate::Random;
-use crate::{definitions, rows, serving, stored};
+use crate::{avro, definitions, rows, serving, stored};
 
 /// Set for the process: the target, and where it keeps the case that it is at.
 const TARGET: &str = "TRESS_FUZZ_TARGET";
@@ -35,6 +35,8 @@ pub fn target(name: &str) -> (Target, u64) {
         "plans" => (definitions::plans(), 3_000),
         "expressions" => (definitions::expressions(), 3_000),
         "records" => (rows::records(), 3_000),
+        "avro" => (avro::records(), 10_000),
+        "schemas" => (avro::schemas(), 1_000),
         "changelog" => (rows::changelog(), 10_000),
         "runs" => (rows::runs(), 10_000),
         "logs" => (stored::logs(), 600),
@@ -149,6 +151,16 @@ fn expressions_are_refused_or_evaluated() {
 #[test]
 fn records_become_rows_or_dead_letters() {
     fuzz("records");
+}
+
+#[test]
+fn avro_records_are_refused_or_read() {
+    fuzz("avro");
+}
+
+#[test]
+fn avro_schemas_are_refused_or_read_with() {
+    fuzz("schemas");
 }
 
 #[test]

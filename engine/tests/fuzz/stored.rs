@@ -94,7 +94,7 @@ pub fn logs() -> Target {
             drop(log.committed("g", TOPIC).await);
             let read = log.read(TOPIC, Position { partition: 0, offset: 0 }, 1 << 20, Duration::ZERO).await;
             if let (Ok(read), Some("segment")) = (read, files[which].0.extension().and_then(|e| e.to_str())) {
-                let payloads: Vec<_> = read.iter().map(|r| r.payload.clone()).collect();
+                let payloads: Vec<_> = read.records.iter().map(|r| r.payload.clone()).collect();
                 let whole: Vec<_> = (0..8).map(|i| bytes::Bytes::from(format!("record {i}"))).collect();
                 assert_eq!(payloads, whole, "a damaged segment is refused, or what it says is what was written");
             }

@@ -49,13 +49,14 @@ async fn a_broker_that_is_killed_loses_nothing_that_it_acknowledged() {
     let reader = tokio::spawn(async move {
         let (mut next, mut seen) = (0, Vec::new());
         while seen.last() != Some(&-1) {
-            let records =
+            let batch =
                 until_it_works(|| reading.read(topic, Position { partition: 0, offset: next }, 4096, Duration::from_millis(200))).await;
-            for record in records {
+            for record in batch.records {
                 assert_eq!(record.offset, next, "no offset is passed over");
                 next += 1;
                 seen.push(std::str::from_utf8(&record.payload).unwrap().parse::<i64>().unwrap());
             }
+            assert_eq!(next, batch.next);
         }
         seen
     });

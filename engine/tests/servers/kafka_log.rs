@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tress_engine::archive::Archive;
+use tress_engine::clock::{Clock, SystemClock};
+use tress_engine::lake::Lake;
 use tress_engine::log::conformance::{self, Restart};
 use tress_engine::log::kafka::{Connection, Mechanism, Sasl, Tls};
 use tress_engine::log::{Ends, KafkaLog, Log, NewRecord, Position};
@@ -11,8 +14,10 @@ use tress_engine::{Error, ErrorKind};
 
 use crate::broker::{self, log, name};
 use crate::server::Server;
+use crate::transactions::{End, Transactions};
 
 const NOW: Duration = Duration::ZERO;
+const SOON: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 struct Broker;
@@ -21,6 +26,13 @@ struct Broker;
 impl Restart for Broker {
     async fn open(&self) -> Arc<dyn Log> {
         Arc::new(log())
+    }
+
+    async fn leave_out(&self, topic: &str, partition: i32) -> bool {
+        let mut producer = Transactions::new(name("leaving-out")).await;
+        producer.send(topic, partition, &["aborted", "too"]).await;
+        producer.end(End::Abort).await;
+        true
     }
 }
 
@@ -36,7 +48,7 @@ async fn all(log: &dyn Log, topic: &str, partition: i32) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
         let next = i64::try_from(texts.len()).unwrap();
-        let read = log.read(topic, at(partition, next), 1 << 20, NOW).await.unwrap();
+        let read = log.read(topic, at(partition, next), 1 << 20, NOW).await.unwrap().records;
         if read.is_empty() {
             return texts;
         }
@@ -47,6 +59,80 @@ async fn all(log: &dyn Log, topic: &str, partition: i32) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_keeps_the_contract_of_a_log() {
     conformance::keeps_the_contract(&Broker).await;
+}
+
+/// Reads from `at` on until `next` is reached; no read may wait longer than records take to come.
+async fn read_on(log: &dyn Log, topic: &str, from: i64, end: i64) -> Vec<(i64, String)> {
+    let (mut found, mut next) = (Vec::new(), from);
+    while next < end {
+        let batch = log.read(topic, at(0, next), 1 << 20, Duration::from_millis(50)).await.unwrap();
+        assert!(batch.next > next, "reading from {next} leads on to {end}");
+        next = batch.next;
+        found.extend(batch.records.into_iter().map(|r| (r.offset, String::from_utf8(r.payload.to_vec()).unwrap())));
+    }
+    assert_eq!(next, end);
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_open_transaction_wrote_is_read_once_it_is_committed_and_marks_are_passed_over() {
+    let (log, topic) = (Arc::new(log()), name("transactions"));
+    log.create(&topic, 1).await.unwrap();
+    let (mut first, mut second) = (Transactions::new(name("first")).await, Transactions::new(name("second")).await);
+    first.send(&topic, 0, &["a", "b"]).await; // 0, 1
+    first.end(End::Commit).await; // 2
+    assert_eq!(read_on(log.as_ref(), &topic, 0, 3).await, [(0, "a".into()), (1, "b".into())]);
+    second.send(&topic, 0, &["aborted"]).await; // 3
+    second.end(End::Abort).await; // 4
+    assert_eq!(read_on(log.as_ref(), &topic, 3, 5).await, []);
+    // One is open while others go on behind it: all of it is beyond the end.
+    first.send(&topic, 0, &["open"]).await; // 5
+    second.send(&topic, 0, &["behind"]).await; // 6
+    second.end(End::Commit).await; // 7
+    assert_eq!(log.append(&topic, 0, records(["plain".into()])).await.unwrap(), 8);
+    assert_eq!(log.ends(&topic).await.unwrap(), [Ends { start: 0, end: 5 }]);
+    for _ in 0..3 {
+        let batch = log.read(&topic, at(0, 5), 1 << 20, Duration::from_millis(300)).await.unwrap();
+        assert_eq!((batch.records.len(), batch.next), (0, 5), "an open transaction is not passed over");
+    }
+    let waiting = tokio::spawn({
+        let (log, topic) = (Arc::clone(&log), topic.clone());
+        async move { log.read(&topic, at(0, 5), 1 << 20, SOON).await.unwrap() }
+    });
+    first.end(End::Commit).await; // 9
+    assert!(waiting.await.unwrap().records.first().is_some_and(|r| r.offset == 5), "who waits is told");
+    let rest = [(5, "open".to_owned()), (6, "behind".to_owned()), (8, "plain".to_owned())];
+    assert_eq!(read_on(log.as_ref(), &topic, 5, 10).await, rest);
+    // One that is open at first and aborted later.
+    first.send(&topic, 0, &["never"]).await; // 10
+    let held = log.read(&topic, at(0, 10), 1 << 20, Duration::from_millis(300)).await.unwrap();
+    assert_eq!((held.records.len(), held.next), (0, 10));
+    first.end(End::Abort).await; // 11
+    assert_eq!(read_on(log.as_ref(), &topic, 10, 12).await, []);
+    let all = [(0, "a".to_owned()), (1, "b".to_owned())].into_iter().chain(rest).collect::<Vec<_>>();
+    assert_eq!(read_on(&broker::log(), &topic, 0, 12).await, all, "also to who reads for the first time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_of_a_topic_that_is_written_in_transactions_reaches_its_end() {
+    let (log, topic, folder) = (Arc::new(log()), name("archived"), tempfile::tempdir().unwrap());
+    log.create(&topic, 2).await.unwrap();
+    let mut producer = Transactions::new(name("archiving")).await;
+    let world = (Arc::clone(&log) as Arc<dyn Log>, Arc::new(SystemClock) as Arc<dyn Clock>);
+    let archive = Archive::open(world, Lake::local(folder.path()).unwrap(), "main", &topic).await.unwrap();
+    for (round, end) in [End::Commit, End::Abort, End::Commit, End::Abort].into_iter().enumerate() {
+        producer.send(&topic, 0, &["x", "y"]).await;
+        let before = archive.archive_now().await.unwrap();
+        assert_eq!(
+            before.cut,
+            if round == 0 { vec![] } else { vec![at(0, 3 * i64::try_from(round).unwrap())] },
+            "what is open is not archived"
+        );
+        producer.end(end).await;
+        let archived = archive.archive_now().await.unwrap();
+        assert_eq!(archived.cut, [at(0, 3 * (i64::try_from(round).unwrap() + 1))]);
+        assert_eq!(archived.rows(), [2, 2, 4, 4][round]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +161,7 @@ async fn reading_goes_back_and_forth_as_asked() {
     for _ in 0..120 {
         place = place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (partition, offset) = ((place >> 33) as i32 % 2, ((place >> 40) % 3000) as i64);
-        let read = log.read(&topic, at(partition, offset), 5_000, NOW).await.unwrap();
+        let read = log.read(&topic, at(partition, offset), 5_000, NOW).await.unwrap().records;
         let (offsets, texts): (Vec<_>, Vec<_>) = read.iter().map(|r| (r.offset, r.payload.clone())).unzip();
         let expected: Vec<_> = (offset..3000).take(read.len()).collect();
         assert_eq!(offsets, expected, "partition {partition} from {offset}");
@@ -99,7 +185,7 @@ async fn a_read_that_is_given_up_loses_nothing() {
     while seen < 300 {
         let reading = log.read(&topic, at(0, seen), 1 << 20, Duration::from_secs(1));
         let Ok(read) = tokio::time::timeout(Duration::from_millis(3), reading).await else { continue };
-        for record in read.unwrap() {
+        for record in read.unwrap().records {
             assert_eq!((record.offset, &record.payload[..]), (seen, seen.to_string().as_bytes()));
             seen += 1;
         }
@@ -112,13 +198,13 @@ async fn what_retention_dropped_is_refused_also_in_the_middle_of_reading() {
     let (log, other, topic) = (log(), log(), name("retention"));
     log.create(&topic, 1).await.unwrap();
     log.append(&topic, 0, records((0..100).map(|n| n.to_string()))).await.unwrap();
-    assert_eq!(log.read(&topic, at(0, 0), 1, NOW).await.unwrap().len(), 1);
+    assert_eq!(log.read(&topic, at(0, 0), 1, NOW).await.unwrap().records.len(), 1);
     other.trim(&topic, &[at(0, 60)]).await.unwrap();
     assert_eq!(log.ends(&topic).await.unwrap(), [Ends { start: 60, end: 100 }]);
     let refused = other.read(&topic, at(0, 5), 1, NOW).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     assert!(refused.to_string().contains("below its start 60"), "{refused}");
-    assert_eq!(other.read(&topic, at(0, 60), 1, NOW).await.unwrap()[0].offset, 60);
+    assert_eq!(other.read(&topic, at(0, 60), 1, NOW).await.unwrap().records[0].offset, 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, P
 use tress_engine::ErrorKind;
 use tress_engine::archive::Archive;
 use tress_engine::clock::FixedClock;
-use tress_engine::lake::{Keys, Lake, S3};
+use tress_engine::lake::{Azure, Gcs, Keys, Lake, S3};
 use tress_engine::log::{Log, MemoryLog, NewRecord};
 
 use crate::broker::name;
@@ -48,6 +48,21 @@ async fn a_local_folder_is_a_lake() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_a_real_s3_server_is_a_lake() {
     everything(Lake::s3(&on(Server::s3(), &name("lake"))).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_of_what_speaks_azures_protocol_is_a_lake() {
+    let server = tokio::task::spawn_blocking(|| Server::start("azure")).await.unwrap();
+    let url = format!("abfss://{}@{}.dfs.core.windows.net/lake", server.tell("container"), server.tell("account"));
+    let endpoint = Some(server.tell("endpoint").parse().unwrap());
+    everything(Lake::azure(&Azure { url: url.parse().unwrap(), endpoint, key: Some(server.tell("accountKey").into()) }).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_what_speaks_googles_protocol_is_a_lake() {
+    let server = tokio::task::spawn_blocking(|| Server::start("gcs")).await.unwrap();
+    let (url, endpoint) = (format!("gs://{}/lake", server.tell("bucket")), Some(server.tell("endpoint").parse().unwrap()));
+    everything(Lake::gcs(&Gcs { url: url.parse().unwrap(), endpoint, key: Some(server.tell("serviceAccount").into()) }).unwrap()).await;
 }
 
 async fn a_file_is_put_once_however_many_try(lake: &Lake) {

@@ -1,8 +1,10 @@
-//! The two seams on real parts: Apache Kafka and an S3 server, started once for all of these tests from e2e/servers.
+//! The two seams, and Avro with a schema registry, on real parts: Apache Kafka, an S3 server and a registry, started once for all of
+//! these tests from e2e/servers.
 //! That they cannot be started fails the tests and says why.
-#![cfg(all(feature = "kafka", feature = "process", feature = "s3"))]
+#![cfg(all(feature = "azure", feature = "gcs", feature = "kafka", feature = "process", feature = "s3"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot be had fails the test")]
 
+mod avro;
 mod broken;
 mod broker;
 mod engine;
@@ -10,6 +12,8 @@ mod groups;
 mod kafka_log;
 mod lake;
 mod movielens;
+mod pool;
 mod roles;
 mod server;
+mod transactions;
 mod whole;

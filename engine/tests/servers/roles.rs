@@ -52,7 +52,7 @@ async fn a_signal_lives_from_prepare_to_drop_in_processes_of_their_own() {
     assert_eq!(digest, Plan::Signal(plan.as_ref().clone()).digest());
 
     // Streamed: killed in the middle, begun again, stopped in good order.
-    let rows = async || items(platform.own_log().as_ref(), uid, &plan).await;
+    let rows = async || items(platform.own_log().as_ref(), &layout::changelog(uid), &plan).await;
     let first = engine.start(&["stream", "--uid", uid]);
     until("the first rows", async || !rows().await.is_empty()).await;
     first.kill();

@@ -23,6 +23,12 @@ impl Server {
         KAFKA.get_or_init(|| Self::shared("kafka"))
     }
 
+    /// The one schema registry that these tests share.
+    pub fn registry() -> &'static Self {
+        static REGISTRY: OnceLock<Server> = OnceLock::new();
+        REGISTRY.get_or_init(|| Self::shared("registry"))
+    }
+
     /// The one S3 server that these tests share.
     pub fn s3() -> &'static Self {
         static S3: OnceLock<Server> = OnceLock::new();
@@ -64,6 +70,21 @@ impl Server {
     /// Ends it without a warning.
     pub fn kill(&self) {
         self.run(&["kill"], &[]);
+    }
+
+    /// Lets it answer nobody until it goes on: it forgets nothing.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("it runs");
+        let done = Command::new("kill").arg(format!("-{signal}")).arg(pid.trim()).status().expect("kill can be run");
+        assert!(done.success(), "the server cannot be told to {signal}");
     }
 
     /// What the server said about itself when it was started.

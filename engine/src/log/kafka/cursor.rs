@@ -14,7 +14,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::client::{Client, Watch};
 use super::connection::Connection;
-use super::refusal;
+use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::log::Record;
@@ -26,9 +26,16 @@ pub struct Lane {
     taken: Mutex<BTreeSet<(String, i32)>>,
 }
 
+/// A partition that one lane reads for one cursor. Dropping it gives it back.
+pub struct Taken {
+    lane: Arc<Lane>,
+    topic: String,
+    partition: i32,
+}
+
 /// Reads on from one offset.
 pub struct Cursor {
-    lane: Arc<Lane>,
+    taken: Taken,
     pub topic: String,
     pub partition: i32,
     /// The offset of the next record, if nothing was skipped.
@@ -75,21 +82,52 @@ impl Lane {
         self.taken.lock().is_empty()
     }
 
-    /// Takes the partition unless this lane reads it already.
-    pub fn take(&self, topic: &str, partition: i32) -> bool {
-        self.taken.lock().insert((topic.to_owned(), partition))
+    /// Takes the partition; `None` when this lane reads it already.
+    pub fn take(lane: &Arc<Self>, topic: &str, partition: i32) -> Option<Taken> {
+        let new = lane.taken.lock().insert((topic.to_owned(), partition));
+        new.then(|| Taken { lane: Arc::clone(lane), topic: topic.to_owned(), partition })
+    }
+}
+
+impl Taken {
+    /// The end now: what this lane reads from here on is read up to there.
+    pub async fn end(&self) -> Result<i64> {
+        let wanted = place(&self.topic, self.partition, Offset::End)?;
+        let asked = self.lane.client.blocking(move |consumer| {
+            let found = consumer.offsets_for_times(wanted, REQUEST)?;
+            let element = found.elements().into_iter().next().ok_or(KafkaError::OffsetFetch(Code::UnknownPartition))?;
+            element.error()?;
+            match element.offset() {
+                Offset::Offset(end) => Ok(end),
+                _ => Err(KafkaError::OffsetFetch(Code::OperationTimedOut)),
+            }
+        });
+        asked.await
     }
 
-    /// A cursor for a partition that was taken. Blocks for moments.
-    pub fn cursor(self: Arc<Self>, (topic, partition): (&str, i32), next: i64) -> Result<Cursor> {
-        let mut cursor =
-            Cursor { lane: Arc::clone(&self), topic: topic.to_owned(), partition, next, queue: None, opened: Stopwatch::start() };
+    /// A cursor at this offset.
+    pub async fn cursor(self, next: i64) -> Result<Cursor> {
+        tokio::task::spawn_blocking(move || self.open(next)).await.map_err(refusal::ended)?
+    }
+
+    /// Blocks for moments.
+    fn open(self, next: i64) -> Result<Cursor> {
+        let (topic, partition) = (self.topic.clone(), self.partition);
+        let mut cursor = Cursor { taken: self, topic, partition, next, queue: None, opened: Stopwatch::start() };
+        let consumer = &cursor.taken.lane.client.consumer;
         // The queue is split before the partition is fetched, so that nothing of it goes to the consumer's own queue.
-        let queue = self.client.consumer.split_partition_queue(topic, partition);
-        cursor.queue = Some(queue.ok_or_else(|| Error::internal(format!("read {topic}/{partition}: librdkafka gives no queue")))?);
-        let from = cursor.place(Offset::Offset(next))?;
-        self.client.consumer.incremental_assign(&from).map_err(|e| refusal::of(&e, None))?;
+        let queue = consumer.split_partition_queue(&cursor.topic, partition);
+        let queue = queue.ok_or_else(|| Error::internal(format!("read {}/{partition}: librdkafka gives no queue", cursor.topic)))?;
+        let from = place(&cursor.topic, partition, Offset::Offset(next))?;
+        consumer.incremental_assign(&from).map_err(|e| refusal::of(&e, None))?;
+        cursor.queue = Some(queue);
         Ok(cursor)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.lane.taken.lock().remove(&(std::mem::take(&mut self.topic), self.partition));
     }
 }
 
@@ -116,19 +154,13 @@ impl Cursor {
                 Ok(Next::Record(record))
             }
             Ok(other) => Ok(other),
-            Err(e) => Err(refusal::of(&e, self.lane.client.watch.trouble(self.opened))),
+            Err(e) => Err(refusal::of(&e, self.taken.lane.client.watch.trouble(self.opened))),
         }
     }
 
     /// Why nothing comes.
     pub fn no_answer(&self) -> Error {
-        refusal::of_code(Code::OperationTimedOut, self.lane.client.watch.trouble(self.opened))
-    }
-
-    fn place(&self, offset: Offset) -> Result<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, self.partition, offset).map_err(|e| refusal::of(&e, None))?;
-        Ok(list)
+        refusal::of_code(Code::OperationTimedOut, self.taken.lane.client.watch.trouble(self.opened))
     }
 }
 
@@ -136,13 +168,18 @@ impl Drop for Cursor {
     fn drop(&mut self) {
         // First the queue, then the partition, then its place in the lane: whoever takes it next gets nothing that is left of this one.
         self.queue = None;
-        if let Ok(list) = self.place(Offset::Invalid)
-            && let Err(e) = self.lane.client.consumer.incremental_unassign(&list)
+        if let Ok(list) = place(&self.topic, self.partition, Offset::Invalid)
+            && let Err(e) = self.taken.lane.client.consumer.incremental_unassign(&list)
         {
             tracing::debug!(error = %e, "a partition was not given back");
         }
-        self.lane.taken.lock().remove(&(std::mem::take(&mut self.topic), self.partition));
     }
+}
+
+fn place(topic: &str, partition: i32, offset: Offset) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, offset).map_err(|e| refusal::of(&e, None))?;
+    Ok(list)
 }
 
 fn next_of(came: Result<BorrowedMessage<'_>, KafkaError>) -> Result<Next, KafkaError> {

@@ -7,21 +7,22 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::cursor::{Cursor, Lane, Next};
-use super::refusal;
+use super::cursor::{Cursor, Lane, Next, Taken};
 use super::topics::Topics;
 use crate::clock::Stopwatch;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::log::limits::out_of_range;
-use crate::log::{Position, Record};
+use crate::log::{Batch, Position, Record};
 
-/// How long records that exist may take to come.
+/// How long what exists may take to come.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a cursor that nobody reads is kept: what it has read ahead takes memory.
 const KEPT: Duration = Duration::from_secs(30);
 /// The most cursors of one partition that are kept.
 const KEPT_EACH: usize = 4;
-/// What may follow the end that was seen: a record that was on its way while the end was asked for.
+/// How long nothing comes before the end is asked for.
+const ASK: Duration = Duration::from_millis(500);
+/// How long a record is waited for that may have been on its way while the end was asked for.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
 /// All that is being read.
@@ -45,13 +46,14 @@ impl std::fmt::Debug for Idle {
 }
 
 /// Records until there are enough.
-struct Batch {
+struct Filling {
+    from: Position,
     records: Vec<Record>,
     bytes: usize,
     max_bytes: usize,
 }
 
-impl Batch {
+impl Filling {
     /// Whether there is room for more.
     fn add(&mut self, record: Record) -> bool {
         self.bytes += record.payload.len() + 64;
@@ -65,15 +67,25 @@ impl Cursors {
         Self { connection, topics, lanes: Mutex::default(), idle: Mutex::default() }
     }
 
-    pub async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Vec<Record>> {
+    pub async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
+        let doing = || format!("read topic {topic} partition {}", from.partition);
         let mut cursor = self.at(topic, from).await?;
-        let mut batch = Batch { records: Vec::new(), bytes: 0, max_bytes };
-        let read = self.fill(&mut cursor, from, wait, &mut batch).await;
+        let mut filling = Filling { from, records: Vec::new(), bytes: 0, max_bytes };
         // A cursor that failed is not read on from; one that was given up keeps what it has not handed out.
-        if read.context(|| format!("read topic {topic} partition {}", from.partition))? == Left::There {
+        let mut left = self.fill(&mut cursor, wait, &mut filling).await.context(doing)?;
+        if left != Left::There && filling.records.is_empty() {
+            drop(cursor);
+            (cursor, left) = self.pass_over(topic, &mut filling).await.context(doing)?;
+        }
+        let next = match filling.records.last() {
+            Some(last) => last.offset + 1,
+            None if left == Left::There => cursor.next,
+            None => from.offset,
+        };
+        if left == Left::There {
             self.keep(cursor);
         }
-        Ok(batch.records)
+        Ok(Batch { records: filling.records, next })
     }
 
     /// Lets go of all that reads a topic.
@@ -82,67 +94,98 @@ impl Cursors {
         drop(gone);
     }
 
-    async fn fill(&self, cursor: &mut Cursor, from: Position, wait: Duration, batch: &mut Batch) -> Result<Left> {
-        if self.drain(cursor, from, batch).await? {
-            return Ok(Left::There);
+    async fn fill(&self, cursor: &mut Cursor, wait: Duration, filling: &mut Filling) -> Result<Left> {
+        let from = filling.from;
+        if let Some(left) = self.drain(cursor, filling).await? {
+            return Ok(left);
         }
         let asked = Stopwatch::start();
-        while let Ok(next) = timeout(wait.saturating_sub(asked.elapsed()), cursor.wait()).await {
-            match next? {
-                Next::Record(record) => {
-                    if batch.add(record) {
-                        self.drain(cursor, from, batch).await?;
-                    }
-                    return Ok(Left::There);
-                }
-                Next::End => {}
-                Next::OutOfRange => return self.outside(cursor, from).await,
-            }
-        }
-        // Nothing came. Whether nothing is there only the broker can say.
-        let ends = self.topics.ends_of(&cursor.topic, from.partition).await?;
-        if from.offset < ends.start || from.offset > ends.end {
-            return Err(out_of_range(&cursor.topic, from, ends));
-        }
-        if from.offset == ends.end {
-            return Ok(Left::There);
-        }
-        let mut patience = PATIENCE;
         loop {
-            match timeout(patience, cursor.wait()).await {
-                Err(_elapsed) if patience == PATIENCE => return Err(cursor.no_answer()),
-                // From here to the end there are only marks of transactions.
-                Err(_elapsed) => return Ok(Left::There),
-                Ok(next) => match next? {
-                    Next::Record(record) => {
-                        if batch.add(record) {
-                            self.drain(cursor, from, batch).await?;
-                        }
-                        return Ok(Left::There);
-                    }
-                    Next::End => patience = ON_ITS_WAY,
-                    Next::OutOfRange => return self.outside(cursor, from).await,
-                },
+            let over = wait.saturating_sub(asked.elapsed());
+            if let Some(left) = self.come(cursor, over.min(ASK), filling).await? {
+                return Ok(left);
+            }
+            // Nothing came. Whether nothing is there only the broker can say.
+            let ends = self.topics.ends_of(&cursor.topic, from.partition).await?;
+            if from.offset < ends.start || from.offset > ends.end {
+                return Err(out_of_range(&cursor.topic, from, ends));
+            }
+            if from.offset < ends.end {
+                return Ok(self.come(cursor, ON_ITS_WAY, filling).await?.unwrap_or(Left::Gone));
+            }
+            if asked.elapsed() >= wait {
+                return Ok(Left::There);
             }
         }
     }
 
-    /// Takes what is here; whether that was anything.
-    async fn drain(&self, cursor: &mut Cursor, from: Position, batch: &mut Batch) -> Result<bool> {
+    /// Waits for something that can be handed out; `None` = in vain.
+    async fn come(&self, cursor: &mut Cursor, wait: Duration, filling: &mut Filling) -> Result<Option<Left>> {
+        let since = Stopwatch::start();
+        while let Ok(next) = timeout(wait.saturating_sub(since.elapsed()), cursor.wait()).await {
+            if let Some(left) = self.take(next?, cursor, filling).await? {
+                return Ok(Some(left));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Something is to be there and did not come: records that are slow, or offsets that hold none.
+    ///
+    /// The end is asked for first, and by the consumer that reads; then the position is read anew. A cursor says once that it came to
+    /// the end, and an answer that it has from before would prove nothing: this one's can only be of the end that was told, or of a
+    /// later one. So all before the end that was told has been looked at, and what is not there by then holds no records.
+    async fn pass_over(&self, topic: &str, filling: &mut Filling) -> Result<(Cursor, Left)> {
+        let from = filling.from;
+        let taken = self.lane(topic, from.partition)?;
+        let end = taken.end().await?;
+        let mut cursor = taken.cursor(from.offset).await?;
+        loop {
+            match timeout(PATIENCE, cursor.wait()).await {
+                Err(_elapsed) => return Err(cursor.no_answer()),
+                Ok(Ok(Next::End)) => {
+                    cursor.next = end.max(from.offset);
+                    return Ok((cursor, Left::There));
+                }
+                Ok(next) => {
+                    if let Some(left) = self.take(next?, &mut cursor, filling).await? {
+                        return Ok((cursor, left));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what came, and what is here by then; `None` = nothing that can be handed out.
+    async fn take(&self, next: Next, cursor: &mut Cursor, filling: &mut Filling) -> Result<Option<Left>> {
+        match next {
+            Next::Record(record) => {
+                if filling.add(record) {
+                    self.drain(cursor, filling).await?;
+                }
+                Ok(Some(Left::There))
+            }
+            Next::End => Ok(None),
+            Next::OutOfRange => self.outside(cursor, filling.from).await.map(Some),
+        }
+    }
+
+    /// Takes what is here; `None` = nothing is.
+    async fn drain(&self, cursor: &mut Cursor, filling: &mut Filling) -> Result<Option<Left>> {
         while let Some(next) = cursor.ready()? {
             match next {
                 Next::Record(record) => {
-                    if !batch.add(record) {
+                    if !filling.add(record) {
                         break;
                     }
                 }
                 Next::End => {}
-                Next::OutOfRange if batch.records.is_empty() => return self.outside(cursor, from).await.map(|_| false),
+                Next::OutOfRange if filling.records.is_empty() => return self.outside(cursor, filling.from).await.map(Some),
                 // What was read is handed out; the next read comes upon it again.
-                Next::OutOfRange => break,
+                Next::OutOfRange => return Ok(Some(Left::Gone)),
             }
         }
-        Ok(!batch.records.is_empty())
+        Ok((!filling.records.is_empty()).then_some(Left::There))
     }
 
     /// The broker refused the position.
@@ -151,7 +194,7 @@ impl Cursors {
         if from.offset < ends.start || from.offset > ends.end {
             return Err(out_of_range(&cursor.topic, from, ends));
         }
-        // The end has moved since, or another broker leads: a new cursor finds out.
+        // The end has moved since, another broker leads, or it was said of a cursor before this one: a new cursor finds out.
         Ok(Left::Gone)
     }
 
@@ -169,9 +212,7 @@ impl Cursors {
             return Ok(cursor);
         }
         self.topics.has(topic, from.partition).await?;
-        let lane = self.lane(topic, from.partition)?;
-        let topic = topic.to_owned();
-        tokio::task::spawn_blocking(move || lane.cursor((&topic, from.partition), from.offset)).await.map_err(refusal::ended)?
+        self.lane(topic, from.partition)?.cursor(from.offset).await
     }
 
     fn keep(&self, cursor: Cursor) {
@@ -187,19 +228,19 @@ impl Cursors {
         drop(oldest);
     }
 
-    /// A lane that does not read the partition yet, with the partition taken.
-    fn lane(&self, topic: &str, partition: i32) -> Result<Arc<Lane>> {
+    /// The partition, taken of a lane that does not read it yet.
+    fn lane(&self, topic: &str, partition: i32) -> Result<Taken> {
         let mut lanes = self.lanes.lock();
-        if let Some(lane) = lanes.iter().find(|l| l.take(topic, partition)) {
-            return Ok(Arc::clone(lane));
+        if let Some(taken) = lanes.iter().find_map(|l| Lane::take(l, topic, partition)) {
+            return Ok(taken);
         }
         // One lane is kept though nobody needs it now.
         let mut first = true;
         lanes.retain(|l| std::mem::take(&mut first) || !l.idle());
         let lane = Arc::new(Lane::open(&self.connection)?);
-        lane.take(topic, partition);
-        lanes.push(Arc::clone(&lane));
-        Ok(lane)
+        let taken = Lane::take(&lane, topic, partition);
+        lanes.push(lane);
+        taken.ok_or_else(|| Error::internal("a new lane reads something already"))
     }
 }
 
@@ -207,5 +248,6 @@ impl Cursors {
 #[derive(Debug, PartialEq, Eq)]
 enum Left {
     There,
+    /// Nothing comes by it any more, though its position may be before the end.
     Gone,
 }

@@ -1,7 +1,7 @@
 //! A seat in a consumer group: the broker says what is ours, and takes positions only from who holds the partition.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::client::Watch;
 use super::connection::Connection;
@@ -36,10 +36,12 @@ pub struct Seat {
     topic: String,
     /// Of the topic that was joined: it travels with every position.
     topic_id: String,
-    consumer: Arc<Mutex<Arc<StreamConsumer<Hearing>>>>,
+    /// The task that serves it has it: it is closed there, where that may take its time.
+    consumer: Weak<Mutex<Arc<StreamConsumer<Hearing>>>>,
     watch: Watch,
     assigned: watch::Receiver<Assigned>,
-    serving: AbortHandle,
+    leaving: CancellationToken,
+    left: CancellationToken,
 }
 
 /// Hears what is assigned.
@@ -64,12 +66,21 @@ impl Seat {
         let context = Hearing { watch: watch.clone(), held: Arc::default(), to };
         let first = open((connection, Protocol::Broker), (group, topic), context.clone())?;
         let consumer = Arc::new(Mutex::new(first));
-        let (current, connection, names) = (Arc::clone(&consumer), connection.clone(), (group.to_owned(), topic.to_owned()));
-        let serving = tokio::spawn(async move {
+        let (current, connection, names) = (consumer, connection.clone(), (group.to_owned(), topic.to_owned()));
+        let (consumer, leaving, left) = (Arc::downgrade(&current), CancellationToken::new(), CancellationToken::new());
+        let (leave, gone) = (leaving.clone(), left.clone());
+        // Not joined here: it ends by `left`.
+        drop(tokio::spawn(async move {
+            // Told however this ends.
+            let gone = gone.drop_guard();
             let mut protocol = Protocol::Broker;
             loop {
                 let served = Arc::clone(&current.lock());
-                let why = serve(&served).await;
+                let Some(why) = leave.run_until_cancelled(serve(&served)).await else {
+                    // Closing tells the group at once, so that others need not wait until the broker misses us. It blocks.
+                    drop(tokio::task::spawn_blocking(move || drop((served, current, gone))));
+                    return;
+                };
                 drop(served);
                 context.let_go();
                 let again = match (protocol, why) {
@@ -80,16 +91,25 @@ impl Seat {
                     (_, code) => Err(refusal::of_code(code, None)),
                 };
                 match again {
-                    Ok(consumer) => *current.lock() = consumer,
+                    Ok(consumer) => {
+                        let before = std::mem::replace(&mut *current.lock(), consumer);
+                        drop(tokio::task::spawn_blocking(move || drop(before)));
+                    }
                     Err(e) => {
                         context.to.send_replace(Assigned::Ended { reason: format!("group {}: {e}", names.0) });
+                        drop(tokio::task::spawn_blocking(move || drop((current, gone))));
                         return;
                     }
                 }
             }
-        });
-        let (group, topic, serving) = (group.to_owned(), topic.to_owned(), serving.abort_handle());
-        Ok(Self { group, topic, topic_id, consumer, watch, assigned, serving })
+        }));
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        Ok(Self { group, topic, topic_id, consumer, watch, assigned, leaving, left })
+    }
+
+    /// Cancelled once the seat was given up.
+    pub fn left(&self) -> CancellationToken {
+        self.left.clone()
     }
 
     pub fn assigned(&self) -> watch::Receiver<Assigned> {
@@ -116,7 +136,11 @@ impl Seat {
             return Err(Error::new(ErrorKind::Conflict, message)).context(doing);
         }
         let list = positions_of((&self.topic, &self.topic_id), positions)?;
-        let (start, consumer) = (Stopwatch::start(), Arc::clone(&self.consumer.lock()));
+        let consumer = self.consumer.upgrade().map(|current| Arc::clone(&current.lock()));
+        let Some(consumer) = consumer else {
+            return Err(Error::new(ErrorKind::Conflict, "the seat in the group has ended")).context(doing);
+        };
+        let start = Stopwatch::start();
         let committed = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync)).await.map_err(refusal::ended)?;
         committed.map_err(|e| refusal::of(&e, self.watch.trouble(start))).context(doing)
     }
@@ -124,9 +148,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Others need not wait until the broker misses us.
-        self.consumer.lock().unsubscribe();
-        self.serving.abort();
+        self.leaving.cancel();
     }
 }
 

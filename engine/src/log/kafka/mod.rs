@@ -32,8 +32,8 @@ use self::member::Seat;
 use self::produce::Producer;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records};
-use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
-use crate::error::Result;
+use super::{Batch, Ends, Log, Membership, NewRecord, NewTopic, Position, TopicId};
+use crate::error::{ErrorKind, Result};
 
 /// How long one request may take before the broker counts as not answering.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -70,10 +70,10 @@ impl KafkaLog {
 
 #[async_trait]
 impl Log for KafkaLog {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    async fn make(&self, topic: &str, new: NewTopic) -> Result<()> {
         check_name("topic", topic)?;
-        check_partitions(topic, partitions)?;
-        self.topics.create(topic, partitions).await
+        check_partitions(topic, new.partitions)?;
+        self.topics.create(topic, new).await
     }
 
     async fn delete(&self, topic: &str) -> Result<()> {
@@ -96,15 +96,22 @@ impl Log for KafkaLog {
         if records.is_empty() {
             return Ok(self.topics.ends_of(topic, partition).await?.end);
         }
-        let appended = self.producer.append(topic, partition, records).await;
-        if appended.is_err() {
-            // Whether it is still there is asked again next time.
-            self.topics.forget(topic);
+        let refused = match self.producer.append(topic, partition, &records).await {
+            Ok(first) => return Ok(first),
+            Err(e) => e,
+        };
+        // Whether it is still there is asked again.
+        self.topics.forget(topic);
+        if refused.kind() != ErrorKind::NotFound {
+            return Err(refused);
         }
-        appended
+        self.topics.has(topic, partition).await?;
+        // It is: the producer has not heard of it yet.
+        self.producer.look_at(topic).await?;
+        self.producer.append(topic, partition, &records).await
     }
 
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Vec<Record>> {
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
         self.cursors.read(topic, from, max_bytes, wait).await
     }
 
@@ -136,6 +143,6 @@ impl Log for KafkaLog {
         let mut seats = self.seats.lock();
         seats.retain(|s| s.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));
-        Ok(Membership::new(seat.assigned(), seat))
+        Ok(Membership::new(seat.assigned(), Arc::clone(&seat), seat.left()))
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::client::Watch;
 use super::connection::Connection;
-use super::refusal;
+use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::NewRecord;
@@ -56,7 +56,7 @@ impl Producer {
     }
 
     /// The offset of the first; there must be one.
-    pub async fn append(&self, topic: &str, partition: i32, records: Vec<NewRecord>) -> Result<i64> {
+    pub async fn append(&self, topic: &str, partition: i32, records: &[NewRecord]) -> Result<i64> {
         let doing = || format!("append to {topic}/{partition}");
         let bytes: usize = records.iter().map(|r| r.payload.len() + r.key.as_ref().map_or(0, bytes::Bytes::len) + 128).sum();
         let share = u32::try_from(bytes.div_ceil(1024).min(BUDGET_KIB)).unwrap_or(u32::MAX);
@@ -66,7 +66,7 @@ impl Producer {
         let (mut queued, mut refused) = (Vec::with_capacity(records.len()), None);
         {
             let _adjacent = self.queueing.lock();
-            for record in &records {
+            for record in records {
                 match client.producer.send_result(outgoing(topic, partition, record)) {
                     Ok(delivery) => queued.push(delivery),
                     Err((e, _)) => {
@@ -89,6 +89,13 @@ impl Producer {
             return Err(refusal::of(&e, client.watch.trouble(start))).context(doing);
         }
         first.ok_or_else(|| Error::internal("an append without records")).context(doing)
+    }
+
+    /// Looks which partitions a topic has now: by itself the client does so every few minutes.
+    pub async fn look_at(&self, topic: &str) -> Result<()> {
+        let (client, topic) = (self.client()?, topic.to_owned());
+        let asked = tokio::task::spawn_blocking(move || client.producer.client().fetch_metadata(Some(&topic), REQUEST).map(drop));
+        asked.await.map_err(refusal::ended)?.map_err(|e| refusal::of(&e, None))
     }
 
     fn client(&self) -> Result<Arc<Sending>> {

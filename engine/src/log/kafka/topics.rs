@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{self, AdminClient, AdminOptions, NewPartitions, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
@@ -17,7 +17,7 @@ use super::{REQUEST, describe, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::limits::{no_partition, no_topic};
-use crate::log::{Ends, Position, TopicId};
+use crate::log::{Ends, NewTopic, Position, TopicId};
 
 /// How long the cluster may take until everybody sees a topic made, grown or deleted.
 const PROPAGATION: Duration = Duration::from_secs(20);
@@ -58,7 +58,7 @@ impl Topics {
         Ok(Self { asking, admin, missing: connection.missing, seen: Mutex::default(), ends: Mutex::default() })
     }
 
-    pub async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    pub async fn create(&self, topic: &str, NewTopic { partitions, retention, replicas }: NewTopic) -> Result<()> {
         let doing = || format!("create topic {topic}");
         if self.missing == MissingTopics::Refuse {
             return match self.count(topic).await? {
@@ -69,7 +69,12 @@ impl Topics {
                 ))),
             };
         }
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let retention = retention.map(|kept| kept.as_millis().to_string());
+        let replicas = TopicReplication::Fixed(replicas.map_or(-1, i32::from));
+        let mut new = admin::NewTopic::new(topic, partitions, replicas);
+        if let Some(retention) = &retention {
+            new = new.set("cleanup.policy", "delete").set("retention.ms", retention);
+        }
         let made = self.ask(|| self.admin.create_topics([&new], &options())).await;
         match made.context(doing)? {
             None | Some(Code::TopicAlreadyExists) => {}

@@ -37,7 +37,7 @@ use self::groups::Groups;
 use self::topics::Topics;
 use super::limits::{check_name, check_partitions, check_records, no_partition, no_topic, out_of_range};
 use super::membership::Alone;
-use super::{Ends, Log, Membership, NewRecord, Position, Record, TopicId};
+use super::{Batch, Ends, Log, Membership, NewRecord, NewTopic, Position, TopicId};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::faults;
@@ -122,7 +122,7 @@ impl Drop for LocalLog {
 
 #[async_trait]
 impl Log for LocalLog {
-    async fn create(&self, topic: &str, partitions: i32) -> Result<()> {
+    async fn make(&self, topic: &str, NewTopic { partitions, .. }: NewTopic) -> Result<()> {
         check_name("topic", topic)?;
         check_partitions(topic, partitions)?;
         let (topics, name) = (Arc::clone(&self.topics), topic.to_owned());
@@ -155,7 +155,7 @@ impl Log for LocalLog {
         partition.append(records).await
     }
 
-    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Vec<Record>> {
+    async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
         let partition = self.topics.get(topic)?.partition(topic, from.partition)?;
         let inside = |ends: Option<Ends>| match ends {
             None => Err(no_topic(topic)),
@@ -167,16 +167,19 @@ impl Log for LocalLog {
             ends = inside(partition.wait(from.offset, wait).await)?;
         }
         if from.offset == ends.end {
-            return Ok(Vec::new());
+            return Ok(Batch { records: Vec::new(), next: from.offset });
         }
         let read = Arc::clone(&partition);
         let records = self.blocking(move || read.read(from.offset, max_bytes)).await?;
-        if records.first().map(|r| r.offset) != Some(from.offset) {
-            // It was trimmed in between: said, never skipped.
-            inside(partition.ends())?;
-            return Err(Error::internal(format!("read topic {topic} partition {}: no record at {}", from.partition, from.offset)));
+        // Every offset of this log holds a record.
+        match (records.first(), records.last()) {
+            (Some(first), Some(last)) if first.offset == from.offset => Ok(Batch { next: last.offset + 1, records }),
+            _ => {
+                // It was trimmed in between: said, never skipped.
+                inside(partition.ends())?;
+                Err(Error::internal(format!("read topic {topic} partition {}: no record at {}", from.partition, from.offset)))
+            }
         }
-        Ok(records)
     }
 
     async fn trim(&self, topic: &str, before: &[Position]) -> Result<()> {

@@ -62,7 +62,7 @@ const fn at(offset: i64) -> Position {
 
 async fn payloads(log: &dyn Log) -> Vec<String> {
     let start = log.ends(TOPIC).await.unwrap()[0].start;
-    let records = log.read(TOPIC, at(start), usize::MAX, NOW).await.unwrap();
+    let records = log.read(TOPIC, at(start), usize::MAX, NOW).await.unwrap().records;
     assert!(records.iter().zip(start..).all(|(r, offset)| r.offset == offset));
     records.iter().map(|r| String::from_utf8(r.payload.to_vec()).unwrap()).collect()
 }
@@ -147,7 +147,7 @@ async fn opening_does_not_read_again_what_was_checked_and_reading_does() {
         let refused = log.read(TOPIC, at(0), 1 << 20, NOW).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Corrupt);
         assert!(refused.to_string().contains("at byte"), "{refused}");
-        assert_eq!(log.read(TOPIC, at(1), 1 << 20, NOW).await.unwrap().len(), 2, "the others are whole");
+        assert_eq!(log.read(TOPIC, at(1), 1 << 20, NOW).await.unwrap().records.len(), 2, "the others are whole");
     }
     folder.1.check = Check::All;
     assert_eq!(folder.log().unwrap_err().kind(), ErrorKind::Corrupt, "a full check finds it");
@@ -280,7 +280,7 @@ async fn stamps_do_not_go_back_even_when_the_clock_does() {
     drop(log);
     let log = LocalLog::open(folder.path(), clock).unwrap();
     log.append(TOPIC, 0, vec![record("c"), NewRecord { timestamp: Some(-5), ..NewRecord::default() }]).await.unwrap();
-    let records = log.read(TOPIC, at(0), 1 << 20, NOW).await.unwrap();
+    let records = log.read(TOPIC, at(0), 1 << 20, NOW).await.unwrap().records;
     assert_eq!(records.iter().map(|r| r.timestamp).collect::<Vec<_>>(), [9_000, 9_000, 9_000, -5]);
 }
 

@@ -53,7 +53,7 @@ fn order() -> BoxedStrategy<String> {
 
 fn process(plan: &SignalPlan, records: &[Record]) -> Processed {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let raw = Decoder::new(plan).unwrap().decode_records(0, records).unwrap();
+    let raw = runtime.block_on(Decoder::new(plan).unwrap().decode_records(0, records)).unwrap();
     runtime.block_on(Pipeline::new(Arc::new(plan.clone()), Vec::new()).unwrap().process(&raw, 4)).unwrap()
 }
 

@@ -29,7 +29,7 @@ impl Lookup for Even {
 async fn titles(on_missing: OnMissing) -> (Vec<Option<String>>, Vec<i32>, RecordBatch) {
     let plan = enriched(on_missing);
     let payloads = [rating(2, 4.0), rating(2, 4.0), rating(3, 4.0), rating(4, 0.1)];
-    let raw = Decoder::new(&plan).unwrap().decode_records(0, &records(&payloads)).unwrap();
+    let raw = Decoder::new(&plan).unwrap().decode_records(0, &records(&payloads)).await.unwrap();
     let done = Pipeline::new(Arc::new(plan), vec![Arc::new(Even)]).unwrap().process(&raw, 0).await.unwrap();
     let title = done.rows.column_by_name("title").unwrap().as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect();
     let found: &Int32Array = done.rows.column(col::FOUND).as_primitive::<Int32Type>();

@@ -92,7 +92,7 @@ async fn a_definition_as_it_is_written_makes_enriched_rows() {
         record(7, ""),
         record(7, r#","rating":5,"op":"d""#),
     ];
-    let raw = Decoder::new(&plan).unwrap().decode_records(0, &records(&payloads)).unwrap();
+    let raw = Decoder::new(&plan).unwrap().decode_records(0, &records(&payloads)).await.unwrap();
     let done = Pipeline::new(Arc::new(plan), vec![Arc::new(lookup)]).unwrap().process(&raw, 0).await.unwrap();
     assert_eq!((done.dead.len(), done.yielded_nothing), (0, 2));
     let rows = Rows::new(done.rows).unwrap();

@@ -12,13 +12,14 @@ use crate::serve::{Pinned, Route, State, proto};
 
 /// Everything, in one answer.
 pub async fn status(shared: &Shared) -> proto::GetStatusResponse {
-    let (mut features, troubles) = (Vec::new(), shared.watch.lock().await.troubles().to_vec());
+    let watch = shared.watch.lock().await;
+    let (mut features, troubles) = (Vec::new(), watch.troubles().to_vec());
     let now = shared.reader.clock.now_micros();
     let signals = shared.signals.all();
     let routes = shared.reader.routes.current();
     for name in shared.reader.features() {
         let route = routes.get(&name).map(|route| &**route);
-        let file_epoch = shared.watch.lock().await.filed(&name.to_string()).unwrap_or(0);
+        let file_epoch = watch.filed(&name.to_string()).unwrap_or(0);
         let revisions = shared.reader.revisions(&name).into_iter().map(|described| {
             let told = Seen { shared, feature: &name, route, signals: &signals, now };
             told.revision(described)

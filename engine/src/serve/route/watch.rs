@@ -150,7 +150,11 @@ impl Watch {
         self.keep(&pushed).await?;
         let applied = routes.apply(file, Absent::Keep).await?;
         for refused in &applied.refused {
-            pushed.remove(&refused.feature.to_string());
+            let name = refused.feature.to_string();
+            match self.pushed.get(&name) {
+                Some(before) => pushed.insert(name, before.clone()),
+                None => pushed.remove(&name),
+            };
         }
         if !applied.refused.is_empty() {
             self.keep(&pushed).await?;
