@@ -127,6 +127,12 @@ impl Platform {
         }
     }
 
+    /// Whether raw topics that are missing are made here. Those of a Kafka are their owners': one that is missing is a mistake in a name.
+    #[must_use]
+    pub const fn makes_raw_topics(&self) -> bool {
+        matches!(self.connections, Connections::Local { .. })
+    }
+
     /// Whether definitions of a namespace may use a connection. One that there is not is refused elsewhere, with the nearest name.
     #[must_use]
     pub fn admits(&self, connection: &str, namespace: &str) -> bool {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use tress_configs::plan::BatchPlan;
+use tress_configs::plan::{BatchPlan, StreamPlan};
 use tress_configs::{Plan, SignalPlan};
 
 pub use identity::check as check_identity;
@@ -160,7 +160,15 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<Rea
         // Before anything is asked by way of such a connection.
         return Err(Error::invalid(format!("prepare {}: {}", plan.name, wrong.join("; "))));
     }
-    platform.log(&plan.source.stream.connection)?;
+    let StreamPlan { connection, topic, format: _ } = &plan.source.stream;
+    match platform.log(connection)?.id(topic).await {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::NotFound && platform.makes_raw_topics() => {}
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            wrong.push(format!("source.stream.topic: connection {connection} has no topic {topic}; make it, or name another"));
+        }
+        Err(e) => return Err(e.while_doing(format!("prepare {}", plan.name))),
+    }
     let reader = match schema::fix(platform, plan).await {
         Ok(reader) => reader,
         // Whether it is wrong cannot be known now.

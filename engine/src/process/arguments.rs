@@ -180,7 +180,7 @@ pub struct Serve {
     /// A folder of this machine for runs and epochs; it may be lost.
     #[arg(long, value_name = "FOLDER")]
     pub state: PathBuf,
-    /// Bytes that loaded bases and tails may take in all.
+    /// Bytes that the bases of all signals may take; a tail that outgrows an eighth of it goes to the state folder.
     #[arg(long, value_name = "BYTES", default_value_t = 2 << 30)]
     pub memory: u64,
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]

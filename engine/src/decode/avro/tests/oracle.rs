@@ -115,6 +115,10 @@ impl Random {
                         changed.push(branch);
                     }
                 }
+                // A union of nothing has no values at all.
+                if changed.is_empty() {
+                    changed.push(T::Null);
+                }
                 match changed.len() {
                     1 if self.one_in(2) => changed.remove(0),
                     _ => T::Union(changed),
