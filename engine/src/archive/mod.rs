@@ -192,7 +192,8 @@ impl Archive {
                 let mut writer = FileWriter::new(Position { partition, offset: next })?;
                 while next < to && writer.payload_bytes() < self.settings.file_bytes {
                     let at = Position { partition, offset: next };
-                    let Batch { mut records, next: end } = self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await?;
+                    let Batch { mut records, next: end } =
+                        self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await.map_err(Error::of_a_new_partition)?;
                     if end == next {
                         // That nothing came is no reason to think that nothing is there.
                         return Err(self.no_answer(at));
