@@ -5,10 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 export CARGO_TERM_COLOR ?= auto
+BUILDER ?= docker
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## the main job on real input (KEEP=1 leaves the server running)
@@ -25,6 +26,25 @@ bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 .PHONY: fuzz
 fuzz: ## the bounded fuzz tests of `make test`, for longer (MINUTES=10; GUIDED=1: by libFuzzer, with a nightly toolchain)
 	@scripts/fuzz
+
+.PHONY: soak
+soak: ## faults on real processes and servers, round after round (MINUTES=60, SEED=… repeats a run)
+	@scripts/soak
+
+.PHONY: cluster
+cluster: ## a real Kubernetes on this machine with the images of Tress loaded (Linux, root); make cluster-down ends it
+	@cargo build --workspace --locked --quiet
+	@e2e/cluster up
+	@e2e/cluster image "$${CARGO_TARGET_DIR:-target}/debug"
+
+.PHONY: cluster-down
+cluster-down: ## ends it; nothing is left
+	@e2e/cluster down
+
+.PHONY: image
+image: ## the images of Dockerfile, release build (BUILDER=podman for another builder than docker)
+	@scripts/need $(BUILDER)
+	@$(BUILDER) build --target engine --tag tress-engine .
 
 .PHONY: bless
 bless: ## rewrite generated files and golden outputs after an intended change

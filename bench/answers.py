@@ -32,3 +32,35 @@ def training(path, ts="ts"):
 
 EPOCH = "epoch_us(event_time)"
 EPOCH_LIST = "list_transform(event_time, lambda x: epoch_us(x))"
+
+
+# What the engine's filter and its validation let through.
+PASSING = "user_id IS NOT NULL AND (kind <> 'view' OR dwell >= 18)"
+STREAMED = {
+    "user_id": "BIGINT", "ts": "BIGINT", "item_id": "BIGINT", "kind": "VARCHAR", "dwell": "FLOAT", "surface": "VARCHAR", "device": "VARCHAR",
+    "session": "VARCHAR", "position": "INTEGER", "query": "VARCHAR", "late": "BIGINT", "category": "INTEGER", "price": "FLOAT", "brand": "VARCHAR",
+}
+LINES = "SELECT * FROM read_json('{path}', format = 'newline_delimited', columns = {{" + ", ".join(f"'{name}': '{kind}'" for name, kind in STREAMED.items()) + "}})"
+
+
+def streamed(query):
+    """Rows, a checksum of whole rows, and of each column how many values there are and their checksum."""
+    typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in STREAMED.items())
+    wanted = ["count(*)", f"sum(hash({', '.join(STREAMED)})::HUGEINT)"] + [f"(count({name}), sum(hash({name})::HUGEINT))" for name in STREAMED]
+    return [str(v) for v in duckdb.connect().execute(f"SELECT {', '.join(wanted)} FROM (SELECT {typed} FROM ({query}))").fetchone()]
+
+
+def different(path, column):
+    return duckdb.connect().execute(f"SELECT count(DISTINCT {column}) FROM read_parquet('{path}')").fetchone()[0]
+
+
+def passing(events, rows):
+    """Of the first so many events of a file, how many pass."""
+    return duckdb.connect().execute(f"SELECT count(*) FILTER ({PASSING}) FROM (SELECT * FROM read_parquet('{events}') LIMIT {rows})").fetchone()[0]
+
+
+def passing_again(events, produced, bodies=200_000):
+    """Of what a producer sent, which takes the first events of a file again and again: how many pass. Probes all do."""
+    sent = produced["events"] - produced["probes"]
+    bodies = min(bodies, duckdb.connect().execute(f"SELECT count(*) FROM read_parquet('{events}')").fetchone()[0])
+    return sent // bodies * passing(events, bodies) + passing(events, sent % bodies) + produced["probes"]

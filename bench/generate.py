@@ -7,6 +7,8 @@ null items, unknown items, users that are null, and the lateness of public commi
     shuffled/…                                the same rows in random order
     sorted/deliveries.parquet                  the order of arrival, one in a hundred delivered twice
     items.parquet, users.parquet, sorted/labels.parquet
+
+What is streamed are events of twelve fields, in the order of arrival: stream/events.parquet, stream/items.parquet
 """
 
 import argparse
@@ -75,6 +77,25 @@ def events(rng, rows):
     return table, pa.table({k: pa.array(v) for k, v in catalogue.items()}), mixed(np.arange(users, dtype=np.int64))
 
 
+def widened(rng, table, items):
+    """Events as an app tells them, with twelve fields, and items with three columns beside their id."""
+    rows = len(table)
+    names = lambda values, weights: pa.array(np.array(values)[rng.choice(len(values), rows, p=weights)])
+    session = rng.integers(0, 1 << 48, rows)
+    words = np.array([f"{a} {b}" for a in ["red", "warm", "small", "old", "new", "light"] for b in ["shoes", "coat", "lamp", "chair", "film", "song", "book", "tea"]])
+    columns = {
+        "surface": names(["home", "search", "item", "mail"], [0.45, 0.3, 0.2, 0.05]),
+        "device": names(["ios", "android", "web"], [0.35, 0.4, 0.25]),
+        "session": pa.array(np.char.mod("%012x", session)),
+        "position": pa.array(rng.geometric(0.08, rows).astype(np.int32), mask=rng.random(rows) < 0.05),
+        "query": pa.array(words[rng.integers(0, len(words), rows)], mask=rng.random(rows) < 0.7),
+    }
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    brands = np.char.mod("brand-%d", rng.integers(0, 2_000, len(items)))
+    return table, items.append_column("brand", pa.array(brands))
+
+
 def write(table, path):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     pq.write_table(table, path, compression="zstd", row_group_size=250_000)
@@ -96,6 +117,26 @@ def make(folder, rows, labels, seed):
     user = mixed(zipf(rng, 0.7, len(users), labels))
     at = START + 5 * DAY + rng.integers(0, (DAYS - 5) * DAY, labels)
     write(pa.table({"label_no": np.arange(labels), "user_id": user, "label_time": at, "label": rng.integers(0, 2, labels).astype(np.int32)}), f"{folder}/sorted/labels.parquet")
+
+
+def make_stream(folder, rows, seed):
+    rng = np.random.default_rng(seed)
+    table, items, _ = events(rng, rows)
+    table, items = widened(rng, table, items)
+    arrival = pa.compute.sort_indices(table, [("seen", "ascending"), ("event_no", "ascending")])
+    write(table.take(arrival), f"{folder}/stream/events.parquet")
+    write(items, f"{folder}/stream/items.parquet")
+
+
+def cached_stream(cache, rows, seed=1):
+    """The folder of what is streamed, made if it is not there."""
+    folder = os.path.join(cache, f"stream-v{VERSION}-{rows}-{seed}")
+    if not os.path.exists(f"{folder}/ready.json"):
+        shutil.rmtree(folder, ignore_errors=True)
+        make_stream(folder, rows, seed)
+        with open(f"{folder}/ready.json", "w") as file:
+            json.dump({"rows": rows, "seed": seed}, file)
+    return f"{folder}/stream"
 
 
 def cached(cache, rows, labels, seed=1):

@@ -6,8 +6,10 @@ peer's is.
 """
 
 import argparse
+import collections
 import contextlib
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -15,6 +17,7 @@ import platform
 import shlex
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +31,7 @@ import report
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 PEERS = ["polars", "duckdb", "datafusion", "chdb"]
+STREAM_PEERS = ["bytewax", "loop"]
 
 
 class Bench:
@@ -38,9 +42,17 @@ class Bench:
         self.labels = asked.labels or (100_000 if asked.quick else 1_000_000)
         self.pairs = asked.pairs or (6 if asked.quick else 15)
         self.cache = asked.cache
-        self.data = generate.cached(self.cache, self.rows, self.labels)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="tress-bench.", dir=self.cache))
         self.folded = {}
+        self.revisions = 0
+
+    @functools.cached_property
+    def data(self):
+        return generate.cached(self.cache, self.rows, self.labels)
+
+    @functools.cached_property
+    def streamed(self):
+        return generate.cached_stream(self.cache, self.rows)
 
     def close(self):
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -69,6 +81,23 @@ class Bench:
             self.ours("fold", "--data", f"{self.data}/sorted", "--lake", folder, *[a for s in signals for a in ("--signal", s)])
             self.folded[signals] = folder
         return self.folded[signals]
+
+    def deployed(self, command, broker, topic, *more):
+        """A command about the engine's own process: a new revision of the signal, in a lake of its own."""
+        self.revisions += 1
+        where = ["--engine", self.asked.engine, "--bootstrap", broker.bootstrap, "--data", self.streamed, "--folder", self.fresh("deployed")]
+        return self.ours(command, *where, "--topic", topic, "--uid", f"click-{self.revisions}", "--broker", broker.pid, *more)
+
+    def fill(self, broker, topic, rows, *more):
+        return self.ours("fill", "--bootstrap", broker.bootstrap, "--data", self.streamed, "--topic", topic, "--partitions", 4, "--rows", rows, *more)
+
+    @contextlib.contextmanager
+    def topic(self, broker, name, partitions):
+        """A topic with nothing in it, deleted afterwards."""
+        where = ["topic", "--bootstrap", broker.bootstrap, "--topic", name]
+        self.ours(*where, "--partitions", partitions)
+        yield name
+        self.ours(*where)
 
     # Lines. Each returns what the report shows.
 
@@ -237,10 +266,94 @@ class Bench:
         return {"events": made["tail_rows"], "runs": runs}
 
 
-LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart"]
+    def stream(self):
+        """Topic to topic: parse, filter, derive, look up, write; the engine's own process beside bytewax and a plain loop of the client's."""
+        with kafka(self.fresh("kafka")) as broker:
+            filled = self.fill(broker, "clicks", self.rows)
+
+            def ours(*more):
+                return self.deployed("stream", broker, "clicks", *more)
+
+            def peer(name, to=None):
+                # As many partitions as a changelog has.
+                with self.topic(broker, "out", 16) as out:
+                    before = process_seconds(broker.pid)
+                    result = last_json([sys.executable, HERE / "streaming.py", name, broker.bootstrap, "clicks", out, f"{self.streamed}/items.parquet"])
+                    result["broker_cpu"] = process_seconds(broker.pid) - before
+                    if to:
+                        self.ours("lines", "--bootstrap", broker.bootstrap, "--topic", out, "--to", to)
+                return result
+
+            rows, lines, first = self.scratch / "rows.parquet", self.scratch / "rows.json", {}
+            ours("--rows-to", rows)
+            found = answers.streamed(f"SELECT *, entity AS user_id, epoch_us(event_time) AS ts FROM read_parquet('{rows}')")
+            for name in STREAM_PEERS:
+                first[name] = peer(name, lines)
+                expected = answers.streamed(answers.LINES.format(path=lines))
+                assert found == expected, f"the stream writes other rows than {name}: {found} {expected}"
+                print(f"  {name}: cpu {first[name]['cpu']:.3g}, wall {first[name]['wall']:.3g}", flush=True)
+            lines.unlink()
+            rows.unlink()
+            best = min(first, key=lambda name: first[name]["cpu"])
+            a, b = self.pair(ours, lambda: peer(best))
+        threads = {name: statistics.median(r["threads"].get(name, 0) for r in a) for name in sorted({name for r in a for name in r["threads"]})}
+        figures = pair_figures(a, b, sizes=["peak_rss", "broker_cpu"])
+        return {"events": filled["rows"], "bytes": filled["bytes"], "answer": found, "peers": first, "best": best, "threads": threads, **figures}
+
+    def freshness(self):
+        """From the moment an event is due at the producer until a read returns it, at shares of what the whole chain can do."""
+        with kafka(self.fresh("kafka")) as broker:
+
+            def run(name, rate, seconds):
+                with self.topic(broker, name, 4) as topic:
+                    result = self.deployed("freshness", broker, topic, "--rate", rate, "--seconds", seconds)
+                print(f"  {name}: {result['rate']:,.0f} events/s, p50 {result['us']['p50'] / 1e3:.1f} ms, p99 {result['us']['p99'] / 1e3:.1f} ms", flush=True)
+                return result
+
+            flat_out = run("flat-out", 0, 6 if self.quick else 15)
+            shares = [(share, run(f"share-{share}", flat_out["rate"] * share, 10 if self.quick else 60)) for share in (0.25, 0.5, 0.75)]
+        return {"flat_out": flat_out, "shares": [{"share": share, "result": result} for share, result in shares]}
+
+    def overload(self):
+        """Memory of the stream process while more comes than it can do, and while the broker stands still."""
+        rows = []
+        with kafka(self.fresh("kafka")) as broker:
+
+            def run(what, topic, expected, *more):
+                to = self.scratch / "ids.parquet"
+                result = self.deployed("stream", broker, topic, "--rows-to", to, "--columns", "event_id", *more)
+                wanted = expected(result) if callable(expected) else expected
+                different = answers.different(to, "event_id")
+                assert different == wanted, f"{what}: {different} different rows were written, not {wanted}"
+                print(f"  {what}: peak {result['peak_pss'] / 1e6:.0f} MB", flush=True)
+                rows.append({"what": what, "different": different, "result": result})
+                return result
+
+            events = f"{self.streamed}/events.parquet"
+            megabytes, stands = (300, 5) if self.quick else (3_000, 15)
+            for what, least, most, mean in [("1 kB", 1_000, 1_000, 1_300), ("1 to 64 kB", 1_000, 64_000, 15_500)]:
+                count = megabytes * 1_000_000 // mean
+                count = min(count, self.rows)
+                with self.topic(broker, f"large-{most}", 4) as topic:
+                    self.fill(broker, topic, count, "--sizes", f"{least}..{most}")
+                    passing = answers.passing(events, count)
+                    run(f"{what}, prefilled", topic, passing)
+                    run(f"{what}, prefilled; the broker stands still for {stands} s", topic, passing, "--pause", f"0.2+{stands}")
+            with self.topic(broker, "small", 4) as topic:
+                self.fill(broker, topic, self.rows)
+                small = run("small, prefilled", topic, answers.passing(events, self.rows))
+            rate = 2 * small["events"] / small["wall"]
+            with self.topic(broker, "twice", 4) as topic:
+                produced = lambda result: answers.passing_again(events, result["produced"])
+                run("small, produced at twice the capacity", topic, produced, "--rate", rate, "--seconds", 10 if self.quick else 60)
+        return {"rows": rows, "rate": rate}
 
 
-def pair_figures(a, b):
+LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart", "stream", "freshness", "overload"]
+
+
+def pair_figures(a, b, sizes=("bytes", "peak_rss")):
+    """Ratios of CPU and wall seconds with their controls, and the medians of other figures."""
     figures = {}
     for key in ["cpu", "wall"]:
         figures[key] = {
@@ -248,8 +361,8 @@ def pair_figures(a, b):
             "control": measure.control(a, key), "control_peer": measure.control(b, key),
         }
     figures["pairs"] = len(a)
-    figures["bytes"] = {"ours": measure.median(a, "bytes"), "peer": measure.median(b, "bytes")}
-    figures["peak_rss"] = {"ours": measure.median(a, "peak_rss"), "peer": measure.median(b, "peak_rss")}
+    for key in sizes:
+        figures[key] = {"ours": measure.median(a, key), "peer": measure.median(b, key)}
     return figures
 
 
@@ -263,6 +376,30 @@ def last_json(command):
 
 def folder_bytes(folder):
     return sum(os.path.getsize(os.path.join(path, name)) for path, _, names in os.walk(folder) for name in names)
+
+
+Broker = collections.namedtuple("Broker", "bootstrap pid")
+
+
+@contextlib.contextmanager
+def kafka(folder):
+    """A real Apache Kafka of this line's own. Nothing in it is ever too old, and what is deleted goes at once."""
+    script, settings = HERE.parent / "e2e" / "servers" / "kafka", "log.retention.ms=-1\nlog.segment.delete.delay.ms=1000\n"
+    environment = {**os.environ, "TRESS_KAFKA_SETTINGS": settings}
+    started = subprocess.run([script, "start", folder, "--while", str(os.getpid())], stdout=subprocess.PIPE, text=True, env=environment)
+    if started.returncode != 0:
+        raise RuntimeError("Kafka could not be started: what it said is above")
+    try:
+        address = dict(line.split("=", 1) for line in started.stdout.splitlines())
+        yield Broker(address["bootstrap"], int(pathlib.Path(folder, "pid").read_text()))
+    finally:
+        subprocess.run([script, "kill", folder], check=True)
+
+
+def process_seconds(pid):
+    """CPU seconds of a process, ended threads included."""
+    ticks = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -317,7 +454,8 @@ def machine():
 def versions():
     from importlib.metadata import version
 
-    found = {name: version(name) for name in ["polars", "duckdb", "datafusion", "chdb"]}
+    found = {name: version(name) for name in [*PEERS, "bytewax", "confluent-kafka", "orjson"]}
+    found["Apache Kafka"] = next(line.split("=")[1] for line in open(HERE.parent / "e2e" / "servers" / "kafka") if line.startswith("version=")).strip()
     if shutil.which("redis-server"):
         found["redis"] = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout.split("v=")[1].split()[0]
     return found
@@ -326,6 +464,7 @@ def versions():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--engine", help="its binary; without it the one beside --binary")
     parser.add_argument("--cache", required=True)
     parser.add_argument("--quick", action="store_true", help="fewer pairs, less data")
     parser.add_argument("--rows", type=int, help="of the raw events (10,000,000; quick: 1,000,000)")
@@ -334,6 +473,7 @@ def main():
     parser.add_argument("--memory", type=int, default=256, help="megabytes of rows that the batch job holds before it spills (256)")
     parser.add_argument("--only", nargs="*", choices=LINES, default=LINES)
     asked = parser.parse_args()
+    asked.engine = asked.engine or pathlib.Path(asked.binary).with_name("tress-engine")
     bench = Bench(asked)
     command = "scripts/bench" + (" --quick" if asked.quick else "") + "".join(f" --{k} {v}" for k in ["rows", "labels", "pairs"] if (v := getattr(asked, k)))
     failed = []

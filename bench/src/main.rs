@@ -3,16 +3,26 @@
 //! Process start, definitions and loading stand outside the timed part, as they do for the peers. `bench/harness.py` runs it.
 
 mod answers;
+mod changelog;
 mod data;
 mod dataset;
+mod deployment;
 mod encode;
+mod events;
 mod everyone;
+mod fill;
 mod fold;
+mod follow;
+mod freshness;
 mod load;
 mod meter;
+mod plans;
+mod produce;
 mod reads;
 mod serve;
+mod stream;
 mod tail;
+mod watch;
 mod world;
 
 use std::path::PathBuf;
@@ -51,6 +61,20 @@ enum Command {
     Dataset(dataset::Training),
     /// Every entity's sequence, from raw Parquet to Parquet.
     Everyone(everyone::Everyone),
+    /// Fills a topic with events as JSON.
+    Fill(fill::Fill),
+    /// Makes a topic anew.
+    Topic(fill::Topic),
+    /// What a topic holds, a record a line.
+    Lines(fill::Lines),
+    /// The stream process, from a topic until everything is published.
+    Stream(stream::Stream),
+    /// From produce to read, at a rate.
+    Freshness(freshness::Freshness),
+    /// Sends events at a rate.
+    Produce(produce::Producer),
+    /// Reads what is served until every probe was seen.
+    Follow(follow::Follow),
 }
 
 /// Where the raw log and the item table are, and where the engine keeps its lake.
@@ -87,6 +111,13 @@ fn main() -> anyhow::Result<()> {
             Command::Load(command) => command.run().await,
             Command::Dataset(command) => command.run().await,
             Command::Everyone(command) => command.run().await,
+            Command::Fill(command) => command.run().await,
+            Command::Topic(command) => command.run().await,
+            Command::Lines(command) => command.run().await,
+            Command::Stream(command) => command.run().await,
+            Command::Freshness(command) => command.run().await,
+            Command::Produce(command) => command.run().await,
+            Command::Follow(command) => command.run().await,
         }
     });
     runtime.shutdown_background();

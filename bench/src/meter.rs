@@ -36,6 +36,11 @@ impl Meter {
 /// CPU seconds of all threads of a process, ended ones included; a multiple of 10 ms.
 pub fn process_seconds(pid: u32) -> anyhow::Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read the CPU time of a process: Linux is needed")?;
+    seconds_of_stat(&text)
+}
+
+/// CPU seconds that a `stat` file of a process or of a thread tells.
+pub fn seconds_of_stat(text: &str) -> anyhow::Result<f64> {
     // The name may hold spaces; what follows its closing bracket does not.
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|f| f.parse::<f64>().ok()).context("read the CPU time of a process");
@@ -57,18 +62,19 @@ pub fn thread_seconds(pid: u32) -> anyhow::Result<f64> {
 
 /// Proportional set size of this process, bytes.
 pub fn pss() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").context("read memory: Linux is needed")?;
-    let line = text.lines().find(|l| l.starts_with("Pss:")).context("read memory: no Pss")?;
-    let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).context("read memory: no number")?;
-    Ok(kilobytes * 1024)
+    Ok(kilobytes(std::process::id(), "smaps_rollup", "Pss:")? * 1024)
 }
 
 /// The most that this process ever had resident, bytes.
 pub fn peak_resident() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find(|l| l.starts_with("VmHWM:")).context("read memory: no VmHWM")?;
-    let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).context("read memory: no number")?;
-    Ok(kilobytes * 1024)
+    Ok(kilobytes(std::process::id(), "status", "VmHWM:")? * 1024)
+}
+
+/// What a file of `/proc` says of a process's memory.
+pub fn kilobytes(pid: u32, file: &str, name: &str) -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).context("read memory: Linux is needed")?;
+    let line = text.lines().find(|l| l.starts_with(name)).with_context(|| format!("read memory: no {name}"))?;
+    line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).context("read memory: no number")
 }
 
 /// Percentiles of durations in nanoseconds, in microseconds. Sorts.

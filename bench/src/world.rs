@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use tokio_util::sync::CancellationToken;
-use tress_configs::compile::Pins;
-use tress_configs::lint::{SourceText, lint};
 use tress_configs::name::QualifiedName;
 use tress_configs::plan::BatchPlan;
-use tress_configs::source::Foreign;
 use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use tress_engine::backfill::{Backfill, ExternalFiles, Mode, Outcome, Tables};
 use tress_engine::base::{self, Demand, Demands, Residence};
@@ -20,41 +17,30 @@ use tress_engine::store::{Bases, ServedFeature, SignalStore};
 use tress_engine::tail::Settings;
 
 use crate::Places;
+use crate::plans::Plans;
 
 /// 2027-06-01: after everything that the generator writes, so that the whole raw log counts as complete.
 pub const NOW: i64 = 1_811_808_000_000_000;
 
-/// The plans of `bench/definitions.yaml`.
+/// The plans of `bench/definitions.yaml`, and what is folded of them.
 pub struct World {
-    signals: BTreeMap<String, Arc<SignalPlan>>,
-    features: BTreeMap<String, Arc<FeaturePlan>>,
+    plans: Plans,
     pub tables: Lake,
     pub lake: Lake,
 }
 
 impl World {
     pub fn open(places: &Places) -> anyhow::Result<Self> {
-        let text = include_str!("../definitions.yaml");
-        let linted = lint(&[SourceText { file: "bench/definitions.yaml", text }], Foreign::Report, &Pins::default());
-        let (mut signals, mut features) = (BTreeMap::new(), BTreeMap::new());
-        for (object, compiled) in linted.outcome {
-            match compiled.map_err(|issues| anyhow!("{object:?}: {issues:#?}"))?.plan {
-                Plan::Signal(plan) => signals.insert(plan.name.name.clone(), Arc::new(plan)).is_some(),
-                Plan::Feature(plan) => features.insert(plan.name.name.clone(), Arc::new(plan)).is_some(),
-            };
-        }
-        if features.is_empty() {
-            return Err(anyhow!("bench/definitions.yaml: {:#?}", linted.issues));
-        }
-        Ok(Self { signals, features, tables: Lake::local(&places.data)?, lake: Lake::local(&places.lake)? })
+        let plans = Plans::compile("bench/definitions.yaml", include_str!("../definitions.yaml"))?;
+        Ok(Self { plans, tables: Lake::local(&places.data)?, lake: Lake::local(&places.lake)? })
     }
 
     pub fn feature(&self, name: &str) -> anyhow::Result<&Arc<FeaturePlan>> {
-        self.features.get(name).with_context(|| format!("there is no feature {name} in bench/definitions.yaml"))
+        self.plans.feature(name)
     }
 
     pub fn signal(&self, name: &str) -> anyhow::Result<&Arc<SignalPlan>> {
-        self.signals.get(name).with_context(|| format!("there is no signal {name} in bench/definitions.yaml"))
+        self.plans.signal(name)
     }
 
     pub fn history(&self, signal: &str) -> anyhow::Result<History> {

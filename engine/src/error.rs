@@ -77,6 +77,16 @@ impl Error {
         self
     }
 
+    /// The error of reading a partition that the log told of: a client may learn later of one that was just added, so it is tried again.
+    /// That the whole topic is gone shows where its id is asked for.
+    #[must_use]
+    pub fn of_a_new_partition(mut self) -> Self {
+        if self.kind == ErrorKind::NotFound {
+            self.kind = ErrorKind::Unavailable;
+        }
+        self
+    }
+
     /// Puts what was being done before the message: `verb object: message`.
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {

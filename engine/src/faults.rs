@@ -3,7 +3,7 @@
 //!
 //! Tests arm points for their own thread: `let armed = faults::arm(Point::LogAck, 2, Action::Error);`. It holds while the guard
 //! lives, for code on this thread (tests run on a current-thread runtime) and for closures that went through [`carry`].
-//! A whole process is armed by [`arm_from_env`], which only `main` calls.
+//! A whole process is armed by [`arm_from_env`], which only what a process begins with calls.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -129,7 +129,7 @@ pub fn arm(point: Point, at: u32, action: Action) -> Guard {
     Guard(armed)
 }
 
-/// Arms the process by `TRESS_FAULT`, if it is set. Only `main` calls this.
+/// Arms the process by `TRESS_FAULT`, if it is set: `process::run` of builds for tests, and tests that are processes.
 ///
 /// # Errors
 /// `Invalid` when the variable does not read `point:count:abort|error|full|panic|torn`.

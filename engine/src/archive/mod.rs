@@ -118,6 +118,8 @@ impl Archive {
                 return Ok(snapshot);
             }
             let written = self.write_files(work, &snapshot).await?;
+            // Offsets may have come to be another topic's while they were read.
+            self.check_topic().await?;
             match self.table.commit(&snapshot, &written, self.clock.now_micros()).await {
                 Ok(()) => overtaken = 0,
                 // Somebody else archived meanwhile: go on from what they committed. Equal files are theirs now.
@@ -190,7 +192,8 @@ impl Archive {
                 let mut writer = FileWriter::new(Position { partition, offset: next })?;
                 while next < to && writer.payload_bytes() < self.settings.file_bytes {
                     let at = Position { partition, offset: next };
-                    let Batch { mut records, next: end } = self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await?;
+                    let Batch { mut records, next: end } =
+                        self.log.read(&self.topic, at, self.settings.fetch_bytes, PATIENCE).await.map_err(Error::of_a_new_partition)?;
                     if end == next {
                         // That nothing came is no reason to think that nothing is there.
                         return Err(self.no_answer(at));

@@ -157,10 +157,20 @@ impl SignalMetrics {
         self.families.dead.get_or_create(&labels).inc();
     }
 
-    /// An event became available so many microseconds after it happened.
-    pub fn event_delay(&self, micros: i64) {
-        let labels = LateLabels { signal: self.labels.signal.clone(), age: LateAge::of(micros) };
-        self.families.late.get_or_create(&labels).inc();
+    /// Events became available so many microseconds after they happened. Counted by age first: a series is looked up once, not for
+    /// each event.
+    pub fn event_delays(&self, micros: impl Iterator<Item = i64>) {
+        let mut ages: Vec<(LateAge, u64)> = Vec::new();
+        for age in micros.map(LateAge::of) {
+            match ages.iter_mut().find(|(seen, _)| *seen == age) {
+                Some((_, events)) => *events += 1,
+                None => ages.push((age, 1)),
+            }
+        }
+        for (age, events) in ages {
+            let labels = LateLabels { signal: self.labels.signal.clone(), age };
+            self.families.late.get_or_create(&labels).inc_by(events);
+        }
     }
 
     /// Records between the position applied and the end of a source partition.

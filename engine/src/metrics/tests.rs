@@ -44,7 +44,7 @@ fn what_is_counted_is_in_the_text_under_its_fixed_name() {
     signal.dead_letter(Reason::NoEntity);
     signal.lag(3, 17);
     signal.coverage("movie", 8, 10);
-    signal.event_delay(3_600_000_000);
+    signal.event_delays([3_600_000_000].into_iter());
     signal.generation_age(Duration::from_secs(90));
     signal.digest("abc");
     let feature = metrics.feature(&QualifiedName::new("movies", "recent"), "d1");
@@ -76,7 +76,7 @@ fn what_is_unloaded_leaves_no_series() {
     let metrics = Metrics::new();
     let signal = metrics.signal(&name());
     signal.dead_letter(Reason::TooLarge);
-    signal.event_delay(1);
+    signal.event_delays([1].into_iter());
     signal.lag(0, 1);
     signal.coverage("movie", 1, 1);
     signal.digest("abc");
@@ -152,7 +152,7 @@ fn touched() -> Metrics {
     let metrics = Metrics::new();
     let signal = metrics.signal(&name());
     signal.dead_letter(Reason::TooLarge);
-    signal.event_delay(1);
+    signal.event_delays([1].into_iter());
     signal.lag(0, 1);
     signal.coverage("movie", 1, 1);
     signal.digest("abc");

@@ -151,7 +151,7 @@ impl Signals {
             Ok(0) => {}
             Ok(folders) => tracing::info!(folders, "deleted files of signal revisions that are not followed any more"),
             Err(error) => {
-                tracing::warn!(%error, "files of signal revisions that are gone could not be deleted; the next sweep tries again")
+                tracing::warn!(%error, "files of signal revisions that are gone could not be deleted; the next sweep tries again");
             }
         }
     }

@@ -55,7 +55,7 @@ pub async fn feature_revision(platform: &Platform, plan: &FeaturePlan, (uid, sig
             |(_, _, signal): &&(&String, String, SignalPlan)| signal.name == read.name && signal.schema_version == read.schema_version;
         match found.iter().find(of_name) {
             Some((uid, digest, _)) => {
-                pinned.push(PinnedSignal { name: read.name.to_string(), uid: (*uid).clone(), digest: digest.clone() })
+                pinned.push(PinnedSignal { name: read.name.to_string(), uid: (*uid).clone(), digest: digest.clone() });
             }
             None => wrong.push(format!("no signal revision is given for {} (schema version {})", read.name, read.schema_version)),
         }

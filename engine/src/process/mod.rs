@@ -29,6 +29,7 @@ pub use self::arguments::Arguments;
 use self::arguments::{Backfill, Command};
 use crate::clock::{Stopwatch, SystemClock};
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::faults;
 use crate::platform::Platform;
 
 /// How often the platform file is looked at.
@@ -69,12 +70,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     telemetry::start();
     let Arguments { platform, report: report_to, command } = arguments;
     let role = command.role();
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::from)
-        .context(|| "start the runtime".to_owned())
-        .and_then(|runtime| runtime.block_on(in_the_world(&platform, command)));
+    let ended = armed().and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.map_err(Error::from).context(|| "start the runtime".to_owned())?.block_on(in_the_world(&platform, command))
+    });
     let report = report(role, ended);
     let json = report.to_json();
     println!("{json}");
@@ -92,6 +91,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Outcome::FailedForNow => 1,
         Outcome::Failed => 2,
     })
+}
+
+/// Arms what `TRESS_FAULT` names, in builds for tests: a release has no such switch.
+fn armed() -> Result<()> {
+    if cfg!(debug_assertions) { faults::arm_from_env() } else { Ok(()) }
 }
 
 fn report(role: Role, ended: Result<Ended>) -> Report {

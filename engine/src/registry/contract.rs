@@ -49,10 +49,7 @@ impl Contract {
     pub async fn schema(&self, id: u32) -> Result<Option<SchemaText>> {
         let doing = format!("ask registry {} for schema {id}", self.identity);
         let work = async {
-            let answer = match self.ask(&["schemas", "ids", &id.to_string()], None).await? {
-                Some(answer) => answer,
-                None => return Ok(None),
-            };
+            let Some(answer) = self.ask(&["schemas", "ids", &id.to_string()], None).await? else { return Ok(None) };
             self.text(id, answer).await.map(Some)
         };
         work.await.map_err(|e: Error| e.while_doing(doing))

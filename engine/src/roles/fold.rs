@@ -11,7 +11,7 @@ use crate::archive::Archive;
 use crate::backfill::{ArchivedTopic, Backfill, ExternalFiles, RawLog, Tables};
 use crate::base::{self, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::history::History;
 use crate::lake::Lake;
 use crate::platform::Platform;
@@ -51,13 +51,19 @@ pub async fn backfill(
 /// The raw events of a signal revision at rest.
 ///
 /// # Errors
-/// When the log or the lake does not answer.
+/// `Invalid` when the topic is another one than the revision was prepared with; when the log or the lake does not answer.
 pub async fn raw_log(platform: &Platform, (uid, plan): (&str, &Arc<SignalPlan>), fresh: Fresh) -> Result<Arc<dyn RawLog>> {
     match &plan.source.batch {
         BatchPlan::Archive => {
             let (connection, topic) = (&plan.source.stream.connection, &plan.source.stream.topic);
             let log = platform.log(connection)?;
             let id = log.id(topic).await?;
+            // Before the first seal nothing in history tells a topic that was made anew from the first.
+            if prepare::read(platform, uid).await?.is_some_and(|revision| revision.topic_id != id.topic) {
+                return Err(Error::invalid(format!(
+                    "backfill {uid}: topic {topic} was deleted and made again since this revision was prepared; prepare a new revision"
+                )));
+            }
             let archive = Archive::open((log, Arc::clone(platform.clock())), platform.lake().clone(), connection, topic).await?;
             if fresh == Fresh::Archive {
                 archive.archive_now().await?;

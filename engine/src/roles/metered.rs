@@ -33,9 +33,8 @@ impl Transform for Metered {
         let rows = Rows::new(processed.rows.clone())?;
         metrics.rows_out.inc_by(rows.len() as u64);
         self.columns.observe(&rows);
-        for (available_at, event_time) in rows.available_at().iter().zip(rows.event_time()) {
-            metrics.event_delay(available_at.saturating_sub(*event_time));
-        }
+        let times = rows.available_at().iter().zip(rows.event_time());
+        metrics.event_delays(times.map(|(available_at, event_time)| available_at.saturating_sub(*event_time)));
         let looked_up = rows.deleted().len() - rows.deleted().true_count();
         for (bit, enrichment) in self.enrichments.iter().enumerate() {
             let found = rows.found().iter().filter(|found| **found & (1 << bit) != 0).count();

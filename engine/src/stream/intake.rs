@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::progress::Lease;
 use super::read::{self, Fetched, To};
+use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::log::{Assigned, Membership, Position};
@@ -27,6 +28,8 @@ use crate::log::{Assigned, Membership, Position};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// … and the longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// For how long after a heartbeat's look a topic is taken for the same.
+const LOOK_HOLDS: Duration = Duration::from_millis(500);
 const SEAT: &str = "seat";
 
 /// When to stop, and when to leave.
@@ -196,8 +199,16 @@ async fn join(shared: &Shared) -> Result<Membership> {
     shared.raw.join(&layout::stream_group(&shared.uid), &shared.source.topic).await
 }
 
+/// Makes sure that what was just read is of the topic that is meant: offsets of one that was made anew may reach as far. Who holds the
+/// seat looks at every heartbeat; one that was asleep looks here, before anything goes on.
+pub async fn still_the_same(shared: &Shared) -> Result<()> {
+    let fresh = shared.looked.lock().as_ref().is_some_and(|at| at.elapsed() < LOOK_HOLDS + shared.settings.heartbeat);
+    if fresh { Ok(()) } else { check_topic(shared).await }
+}
+
 async fn check_topic(shared: &Shared) -> Result<()> {
     let source = &shared.source;
+    let began = Stopwatch::start();
     let id = shared.raw.id(&source.topic).await?;
     if source.topic_id.as_ref().is_some_and(|expected| *expected != id.topic) {
         return Err(Error::invalid(format!(
@@ -205,6 +216,7 @@ async fn check_topic(shared: &Shared) -> Result<()> {
             source.topic
         )));
     }
+    *shared.looked.lock() = Some(began);
     Ok(())
 }
 

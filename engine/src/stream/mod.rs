@@ -27,6 +27,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ use self::status::Status;
 pub use self::status::{Counts, StreamState};
 pub use self::transform::{DecodeAndRun, Transform};
 use crate::changelog::{Codec, Published};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::error::{Error, Result};
 use crate::log::{Log, Position, Record};
 
@@ -96,6 +97,8 @@ struct Shared {
     settings: Settings,
     progress: Progress,
     status: Status,
+    /// When the topic was last seen to be the one that is meant.
+    looked: Mutex<Option<Stopwatch>>,
 }
 
 /// The stream of one signal revision. Made, then run once.
@@ -167,6 +170,7 @@ impl Stream {
             settings,
             progress: Progress::default(),
             status: Status::default(),
+            looked: Mutex::default(),
         }))
     }
 

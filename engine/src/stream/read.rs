@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Lease;
-use super::{Settings, Shared};
+use super::{Settings, Shared, intake};
 use crate::error::{Error, Result};
 use crate::log::{Batch, Position, Record};
 
@@ -39,9 +39,13 @@ pub async fn run(shared: Arc<Shared>, (lease, from): (Lease, i64), to: To, stop:
     loop {
         // Before it is read: what the end is told to be then was the end at this time at the latest.
         let as_of = shared.clock.now_micros();
-        let reading = shared.status.until_it_works(&who, &stop, || shared.raw.read(&shared.source.topic, at, fetch_bytes, poll));
+        let read = || async { shared.raw.read(&shared.source.topic, at, fetch_bytes, poll).await.map_err(Error::of_a_new_partition) };
+        let reading = shared.status.until_it_works(&who, &stop, read);
         let Some(batch) = stop.run_until_cancelled(reading).await else { return Ok(()) };
         let Batch { mut records, next } = batch?;
+        let looking = shared.status.until_it_works(&who, &stop, || intake::still_the_same(&shared));
+        let Some(same) = stop.run_until_cancelled(looking).await else { return Ok(()) };
+        same?;
         if next == at.offset {
             shared.progress.at_end(lease, at.offset, as_of);
             continue;

@@ -67,6 +67,17 @@ impl Server {
         self.address = said.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     }
 
+    /// As [`Server::start_again`], of a server that has its addresses and data.
+    pub fn start_again_as_it_was(&self) {
+        self.run(&["start"], &["--while", &self.lives.to_string()]);
+    }
+
+    /// Of the server itself.
+    pub fn pid(&self) -> u32 {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("the server runs");
+        pid.trim().parse().expect("a number")
+    }
+
     /// Ends it without a warning.
     pub fn kill(&self) {
         self.run(&["kill"], &[]);

@@ -52,7 +52,7 @@ pub enum Next {
     Record(Record),
     /// The end of the partition, some time ago.
     End,
-    /// The position is outside what the partition holds.
+    /// The position is outside what the partition holds; or the partition was added and this consumer does not know it yet.
     OutOfRange,
 }
 
@@ -186,10 +186,10 @@ fn next_of(came: Result<BorrowedMessage<'_>, KafkaError>) -> Result<Next, KafkaE
     match came {
         Ok(message) => Ok(Next::Record(record(&message))),
         Err(KafkaError::PartitionEOF(_)) => Ok(Next::End),
-        Err(e) if matches!(e.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset)) => {
-            Ok(Next::OutOfRange)
-        }
-        Err(e) => Err(e),
+        Err(e) => match e.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::NoOffset | Code::UnknownPartition) => Ok(Next::OutOfRange),
+            _ => Err(e),
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::cursor::{Cursor, Lane, Next, Taken};
 use super::topics::Topics;
 use crate::clock::Stopwatch;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::limits::out_of_range;
 use crate::log::{Batch, Position, Record};
 
@@ -138,7 +138,17 @@ impl Cursors {
     async fn pass_over(&self, topic: &str, filling: &mut Filling) -> Result<(Cursor, Left)> {
         let from = filling.from;
         let taken = self.lane(topic, from.partition)?;
-        let end = taken.end().await?;
+        let end = match taken.end().await {
+            // It was added: the topics know it, and this consumer has just asked for what it does not know.
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                self.topics.ends_of(topic, from.partition).await?;
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the partition was added, and its leader is not known yet; it is tried again",
+                ));
+            }
+            end => end?,
+        };
         let mut cursor = taken.cursor(from.offset).await?;
         loop {
             match timeout(PATIENCE, cursor.wait()).await {

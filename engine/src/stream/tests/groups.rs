@@ -167,7 +167,7 @@ async fn partitions_that_come_and_go_while_records_come_leave_none_out() {
         for partition in 0..3 {
             bench.append(partition, (0..20).map(|i| rating(round * 20 + i))).await;
         }
-        log.assign(reads(&[&[0, 1][..], &[2], &[0, 1, 2], &[]][round % 4]));
+        log.assign(reads([&[0, 1][..], &[2], &[0, 1, 2], &[]][round % 4]));
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     log.assign(reads(&[0, 1, 2]));
