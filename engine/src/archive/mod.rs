@@ -141,7 +141,9 @@ impl Archive {
         loop {
             match stop.run_until_cancelled(self.archive_now()).await {
                 None => return Ok(()),
-                Some(Err(e)) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict) => {
+                Some(Err(e))
+                    if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Full | ErrorKind::NotFound | ErrorKind::Unavailable) =>
+                {
                     tracing::warn!(topic = self.topic, error = %e, "the archive waits");
                 }
                 Some(done) => drop(done?),

@@ -220,14 +220,6 @@ pub enum DropHistory {
 }
 
 impl Command {
-    /// Whether it ends by itself, and may be done again from its beginning.
-    pub const fn is_a_job(&self) -> bool {
-        match self {
-            Self::Prepare(_) | Self::Backfill { .. } | Self::Drop(_) => true,
-            Self::Stream(_) | Self::Archive(_) | Self::Serve(_) => false,
-        }
-    }
-
     pub const fn role(&self) -> Role {
         match self {
             Self::Prepare(_) => Role::Prepare,

@@ -35,7 +35,7 @@ use crate::platform::Platform;
 /// How often the platform file is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// For how long a job asks again for what does not answer …
+/// For how long it is asked again for what does not answer …
 const PATIENCE: Duration = Duration::from_secs(20);
 /// … after a first pause of this, each further one twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -125,12 +125,12 @@ async fn in_the_world(platform_file: &Path, command: Command) -> Result<Ended> {
     ended
 }
 
-/// Does a job again for a while if what it needs does not answer: a topic that was made a moment ago, a broker that is begun again.
+/// Begins again for a while if what is needed does not answer: a topic that was made a moment ago, a broker that is begun again.
 async fn patiently(world: &World, command: Command) -> Result<Ended> {
     let (began, mut pause) = (Stopwatch::start(), FIRST_PAUSE);
     loop {
         let error = match role(world, command.clone()).await {
-            Err(e) if e.kind() == ErrorKind::Unavailable && command.is_a_job() && began.elapsed() < PATIENCE => e,
+            Err(e) if e.kind() == ErrorKind::Unavailable && !world.shutdown.is_cancelled() && began.elapsed() < PATIENCE => e,
             ended => return ended,
         };
         tracing::warn!(%error, ?pause, "trying again");

@@ -10,7 +10,7 @@ use tress_configs::SignalPlan;
 use tress_engine::clock::SystemClock;
 use tress_engine::decode::Decoder;
 use tress_engine::log::kafka::Connection;
-use tress_engine::log::{Assigned, KafkaLog, Log, Membership, Position};
+use tress_engine::log::{Assigned, KafkaLog, Log, Membership, NewRecord, Position};
 use tress_engine::pipeline::Pipeline;
 use tress_engine::stream::{DecodeAndRun, Settings, Source, Stream, Target, World};
 use tress_engine::{Error, ErrorKind, layout};
@@ -132,10 +132,13 @@ fn produce(topic: String, stop: CancellationToken) -> JoinHandle<usize> {
         let log = log();
         let mut n = 0;
         while !stop.is_cancelled() {
-            let partitions = log.ends(&topic).await.unwrap().len();
-            for partition in 0..partitions {
-                let records = (n..n + 20).map(event).collect();
-                log.append(&topic, i32::try_from(partition).unwrap(), records).await.unwrap();
+            // Leaders of partitions that are added are not known at once; what is appended twice is one event.
+            let Ok(ends) = log.ends(&topic).await else { continue };
+            for partition in 0..ends.len() {
+                let records: Vec<NewRecord> = (n..n + 20).map(event).collect();
+                while log.append(&topic, i32::try_from(partition).unwrap(), records.clone()).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 n += 20;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

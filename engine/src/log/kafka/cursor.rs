@@ -105,6 +105,12 @@ impl Taken {
         asked.await
     }
 
+    /// Lets this lane's consumer learn what partitions the topic has now: by itself it asks every few minutes.
+    pub async fn look_again(&self) -> Result<()> {
+        let topic = self.topic.clone();
+        self.lane.client.blocking(move |consumer| consumer.fetch_metadata(Some(&topic), REQUEST).map(drop)).await
+    }
+
     /// A cursor at this offset.
     pub async fn cursor(self, next: i64) -> Result<Cursor> {
         tokio::task::spawn_blocking(move || self.open(next)).await.map_err(refusal::ended)?

@@ -139,9 +139,10 @@ impl Cursors {
         let from = filling.from;
         let taken = self.lane(topic, from.partition)?;
         let end = match taken.end().await {
-            // It was added: the topics know it, and this consumer has just asked for what it does not know.
+            // It was added: the topics know it, and this consumer has to ask what there is of the topic.
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 self.topics.ends_of(topic, from.partition).await?;
+                taken.look_again().await?;
                 return Err(Error::new(
                     ErrorKind::Unavailable,
                     "the partition was added, and its leader is not known yet; it is tried again",
