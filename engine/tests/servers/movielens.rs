@@ -222,7 +222,6 @@ async fn movielens_in_any_order_through_kafka_and_s3_is_byte_for_byte_the_local_
     let fold = ["backfill", "run", "--uid", "sig", "--demands", demands.as_str()];
     engine.done(&fold);
     produce(parts[1]).await;
-    engine.done(&fold);
     produce(parts[2]).await;
     let client = Client::connect(&format!("http://{grpc}"), Duration::from_secs(60)).await.expect("it answers");
     until("every sequence as it is on one machine", async || read_all(&client, &users).await == expected).await;
