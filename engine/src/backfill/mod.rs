@@ -22,7 +22,7 @@ mod template;
 pub use archived_topic::ArchivedTopic;
 pub use cut::{Cut, Position};
 pub use external_log::ExternalFiles;
-pub use plan::{Buckets, ConsumedFile, Mode, Slice, WorkPlan, covered_through, in_effect};
+pub use plan::{Buckets, ConsumedFile, Mode, Slice, WorkPlan, covered_through, in_effect, unfinished};
 pub use raw_log::{Ask, RawLog, Survey, TASK_RECORDS};
 pub use report::Report;
 pub use run::{Backfill, Outcome, Progress};

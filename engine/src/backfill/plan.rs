@@ -152,6 +152,17 @@ impl WorkPlan {
     }
 }
 
+/// The backfill that was planned and is not sealed: the next one would finish it first. `None` = there is none.
+///
+/// # Errors
+/// When the lake does not answer.
+pub async fn unfinished(history: &History) -> Result<Option<WorkPlan>> {
+    match history.snapshot().await? {
+        Some(snapshot) => WorkPlan::read(history, snapshot.backfill + 1).await,
+        None => Ok(None),
+    }
+}
+
 /// The plan whose cut is in effect in `snapshot`; `None` when nothing was sealed.
 ///
 /// # Errors

@@ -60,6 +60,15 @@ impl Demand {
         })
     }
 
+    /// Demands in the one order of a list, each once.
+    #[must_use]
+    pub fn list(demands: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut list: Vec<Self> = demands.into_iter().collect();
+        list.sort_by(|a, b| a.feature.cmp(&b.feature));
+        list.dedup();
+        list
+    }
+
     /// Whether base that satisfies this satisfies `other`, too.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tress_configs::plan::BatchPlan;
 
 use super::signal::RunningSignal;
-use crate::archive::RawTable;
 use crate::error::Result;
 use crate::platform::Platform;
-use crate::vacuum::{self, Spared, Vacuumed};
+use crate::roles::fold;
+use crate::vacuum::{Spared, Vacuumed};
 
 /// How often it is looked for what nothing refers to.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -19,16 +18,10 @@ impl RunningSignal {
     /// Deletes what nothing refers to any more: what otherwise happens every hour. One at a time with folds and bases of this node.
     ///
     /// # Errors
-    /// As [`vacuum::signal`] and [`vacuum::raw`]: what is left is deleted next time.
+    /// As [`fold::clean`].
     pub async fn vacuum(&self, platform: &Platform, spared: Spared) -> Result<Vacuumed> {
         let _one_at_a_time = self.folding.lock().await;
-        let mut done = vacuum::signal(self.store.history(), spared).await?;
-        if self.plan.source.batch == BatchPlan::Archive {
-            let stream = &self.plan.source.stream;
-            let table = RawTable::new(platform.lake().clone(), &stream.connection, &stream.topic, &self.revision.topic_id);
-            done.add(vacuum::raw(&table).await?);
-        }
-        Ok(done)
+        fold::clean(platform, self.store.history(), &self.revision, spared).await
     }
 }
 

@@ -74,18 +74,6 @@ pub async fn fold(platform: &Platform, signal: &RunningSignal, fold: Fold, progr
     Ok(folded)
 }
 
-/// The backfill that was planned and is not sealed: the next one would finish it first. `None` = there is none.
-///
-/// # Errors
-/// When the lake does not answer.
-pub async fn unfinished(signal: &RunningSignal) -> Result<Option<WorkPlan>> {
-    let history = signal.store.history();
-    match history.snapshot().await? {
-        Some(snapshot) => WorkPlan::read(history, snapshot.backfill + 1).await,
-        None => Ok(None),
-    }
-}
-
 /// Gives up the backfill that was planned and is not sealed. The next one plans anew, from where history ends.
 ///
 /// # Errors
@@ -95,7 +83,7 @@ pub async fn abandon(platform: &Platform, signal: &RunningSignal) -> Result<Aban
     let Ok(_one_at_a_time) = signal.folding.try_lock() else {
         return Err(Error::new(ErrorKind::Conflict, format!("abandon the backfill of {name}: one runs now; wait for its end, or stop it")));
     };
-    let Some(plan) = unfinished(signal).await? else {
+    let Some(plan) = backfill::unfinished(signal.store.history()).await? else {
         return Err(Error::not_found(format!(
             "abandon the backfill of {name}: none is planned and unfinished, so there is nothing to give up"
         )));
@@ -129,8 +117,5 @@ pub async fn extend_base(platform: &Platform, signal: &RunningSignal, list: Vec<
 
 /// What `features` need of a signal.
 pub fn demands<'a>(signal: &RunningSignal, features: impl Iterator<Item = &'a Arc<FeaturePlan>>) -> Vec<Demand> {
-    let mut demands: Vec<Demand> = features.filter_map(|feature| Demand::of(feature, &signal.plan.name)).collect();
-    demands.sort_by(|a, b| a.feature.cmp(&b.feature));
-    demands.dedup();
-    demands
+    Demand::list(features.filter_map(|feature| Demand::of(feature, &signal.plan.name)))
 }

@@ -32,7 +32,7 @@ pub use signal::RunningSignal;
 
 use self::reconcile::Running;
 use self::state::State;
-use crate::backfill::RawLog;
+use crate::backfill::{self, RawLog};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
@@ -288,7 +288,7 @@ impl Node {
     /// `NotFound` for a signal that does not run; when the lake does not answer.
     pub async fn unfinished_backfill(&self, signal: &QualifiedName) -> Result<Option<u64>> {
         let signal = self.inner.running.lock().await.signal(signal)?;
-        Ok(fold::unfinished(&signal).await?.map(|plan| plan.backfill))
+        Ok(backfill::unfinished(signal.store.history()).await?.map(|plan| plan.backfill))
     }
 
     /// Gives up the backfill of a signal that was planned and is not sealed, where it cannot be finished.

@@ -9,15 +9,19 @@ use super::{OwnTopics, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 
-/// Of each object store that the plan reads, by connection.
-pub fn stores(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, String>> {
+/// The names of the connections to object stores that a plan reads, each once.
+pub fn of_stores(plan: &SignalPlan) -> BTreeSet<&String> {
     let external = match &plan.source.batch {
         BatchPlan::External(log) => Some(&log.connection),
-        _ => None,
+        BatchPlan::Archive => None,
     };
-    let names: BTreeSet<&String> = plan.enrichments.iter().map(|e| &e.lookup.connection).chain(external).collect();
+    plan.enrichments.iter().map(|e| &e.lookup.connection).chain(external).collect()
+}
+
+/// Of each object store that the plan reads, by connection.
+pub fn stores(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, String>> {
     let mut stores = BTreeMap::new();
-    for name in names {
+    for name in of_stores(plan) {
         if let Some(identity) = platform.tables(name)?.identity() {
             stores.insert(name.clone(), identity.to_owned());
         }

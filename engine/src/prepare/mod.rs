@@ -6,7 +6,6 @@ mod revision;
 mod schema;
 mod sequence;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use object_store::path::Path;
@@ -134,20 +133,12 @@ pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> 
     put_plan(platform, &whole).await
 }
 
-/// The names of all connections that a plan uses, each once.
-fn connections(plan: &SignalPlan) -> BTreeSet<&String> {
-    let external = match &plan.source.batch {
-        BatchPlan::External(log) => Some(&log.connection),
-        BatchPlan::Archive => None,
-    };
-    let lookups = plan.enrichments.iter().map(|e| &e.lookup.connection);
-    lookups.chain(external).chain([&plan.source.stream.connection]).collect()
-}
-
 /// Everything that the plan needs of the outside world; all that is wrong at once. Returns the schema that its records are read as.
 async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<ReaderSchema>> {
     let mut wrong = Vec::new();
-    for connection in connections(plan) {
+    let mut connections = identity::of_stores(plan);
+    connections.insert(&plan.source.stream.connection);
+    for connection in connections {
         if !platform.admits(connection, &plan.name.namespace) {
             wrong.push(format!(
                 "ConnectionNotAllowed: connection {connection} does not admit namespace {}; its owners can add it to the connection's \

@@ -9,13 +9,12 @@ use tress_configs::job::{BaseMade, Demanded, Facts, Outcome, PlanIs};
 use super::arguments::{Abandon, Base, Demands as DemandsFile, Plan, Run, Seal, Tasks};
 use super::revision::Prepared;
 use super::{Ended, World};
-use crate::archive::RawTable;
 use crate::backfill::{self, Buckets, Mode, Report, TaskManifest, WorkPlan};
 use crate::base::{Demand, Demands, Manifest};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::history::History;
 use crate::roles::fold::{self, Fresh};
-use crate::vacuum::{self, Spared};
+use crate::vacuum::Spared;
 use crate::{layout, prepare};
 
 /// Fixes the inputs of the next backfill, unless one is unfinished: that one is to be done first.
@@ -114,12 +113,11 @@ pub async fn whole(world: &World, Run { plan: Plan { uid, restate }, demands, pa
 /// Gives up the backfill that was planned and is not sealed.
 pub async fn abandon(world: &World, Abandon { uid }: Abandon) -> Result<Ended> {
     let history = Prepared::find(&world.platform, &uid).await?.history(&world.platform);
-    let number = history.create().await?.backfill + 1;
-    if WorkPlan::read(&history, number).await?.is_none() {
+    let Some(WorkPlan { backfill: number, .. }) = backfill::unfinished(&history).await? else {
         return Err(Error::not_found(format!(
             "abandon the backfill of {uid}: none is planned and unfinished, so there is nothing to give up"
         )));
-    }
+    };
     backfill::abandon(&history, number, world.platform.clock().now_micros()).await?;
     Ok(Ended::with(Facts::Abandoned { uid, backfill: number }))
 }
@@ -144,7 +142,7 @@ async fn work_plan(history: &History, number: u64) -> Result<WorkPlan> {
 async fn sealed_and_based(world: &World, prepared: &Prepared, (number, report): (u64, &Report), file: &DemandsFile) -> Result<Ended> {
     let base = make_base(world, prepared, file).await?;
     let history = prepared.history(&world.platform);
-    if let Err(error) = clean(world, prepared, &history).await {
+    if let Err(error) = fold::clean(&world.platform, &history, &prepared.revision, Spared::default()).await {
         tracing::warn!(%error, "what nothing refers to could not be deleted; the next backfill tries again");
     }
     let counts = &report.sealed.counts;
@@ -157,16 +155,6 @@ async fn sealed_and_based(world: &World, prepared: &Prepared, (number, report): 
         history_version: report.sealed.version,
         base,
     }))
-}
-
-async fn clean(world: &World, prepared: &Prepared, history: &History) -> Result<()> {
-    vacuum::signal(history, Spared::default()).await?;
-    if prepared.plan.source.batch == tress_configs::plan::BatchPlan::Archive {
-        let connection = &prepared.plan.source.stream.connection;
-        let Prepared { revision, .. } = prepared;
-        vacuum::raw(&RawTable::new(world.platform.lake().clone(), connection, &revision.topic, &revision.topic_id)).await?;
-    }
-    Ok(())
 }
 
 /// Base of the demands that are given; without any, of those that it has.
@@ -193,7 +181,5 @@ async fn demands(world: &World, prepared: &Prepared, path: &Path) -> Result<Dema
             Error::new(ErrorKind::Invalid, format!("{}: the feature of plan {digest} does not read {}", doing(), prepared.plan.name))
         })?);
     }
-    list.sort_by(|a, b| a.feature.cmp(&b.feature));
-    list.dedup();
-    Ok(Demands { epoch: number, list })
+    Ok(Demands { epoch: number, list: Demand::list(list) })
 }

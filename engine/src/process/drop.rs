@@ -1,15 +1,16 @@
 //! `drop`: deletes what belongs to a signal revision. Its record goes last: what a kill leaves is found again by it.
 
-use futures::TryStreamExt;
+use std::collections::BTreeSet;
+
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
 use tress_configs::job::{Facts, HistoryIs, Outcome};
 
 use super::arguments::{Drop, DropHistory};
 use super::revision::Prepared;
 use super::{Ended, World};
-use crate::error::{Error, ErrorKind, Result};
-use crate::lake::Lake;
+use crate::error::{ErrorKind, Result};
+use crate::vacuum::{self, Vacuumed};
 use crate::{layout, prepare};
 
 pub async fn run(world: &World, Drop { uid, history: what }: Drop) -> Result<Ended> {
@@ -42,23 +43,10 @@ pub async fn run(world: &World, Drop { uid, history: what }: Drop) -> Result<End
         kept != HistoryIs::Dropped
             && [layout::history(&uid), layout::backfills(&uid), layout::pins(&uid)].iter().any(|f| path.prefix_matches(f))
     };
-    let (mut files, mut bytes) = (0, 0);
-    for file in list(lake, &layout::signal(&uid)).await?.into_iter().filter(|file| !stays(&file.location)) {
-        match lake.store().delete(&file.location).await.map_err(Error::from) {
-            Ok(()) => {
-                files += 1;
-                bytes += file.size;
-            }
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
+    let gone = vacuum::list(lake, &layout::signal(&uid)).await?.into_iter().filter(|file| !stays(&file.location)).collect();
+    let Vacuumed { files, bytes } = vacuum::delete(lake, gone, &BTreeSet::new()).await?;
     if kept == HistoryIs::Dropped {
         lake.store().delete(&layout::revision(&uid)).await?;
     }
-    Ok(Ended::with(Facts::Dropped { uid, topics, files, bytes, history: kept }))
-}
-
-async fn list(lake: &Lake, folder: &Path) -> Result<Vec<ObjectMeta>> {
-    lake.store().list(Some(folder)).try_collect().await.map_err(Error::from)
+    Ok(Ended::with(Facts::Dropped { uid, topics, files: files as u64, bytes, history: kept }))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::Monitor;
 use super::{Ended, World};
 use crate::error::{Context, Error, Result};
-use crate::metrics::{Exposition, Metrics};
 use crate::platform::Platform;
 use crate::roles::Tasks;
+use crate::serve::expose;
 
 /// Bound, not yet answering.
 #[derive(Debug)]
@@ -44,7 +44,12 @@ impl Monitored {
             }
         };
         let router = Router::new()
-            .route("/metrics", get(move |headers: HeaderMap| async move { expose(&metrics, &headers) }))
+            .route(
+                "/metrics",
+                get(move |headers: HeaderMap| async move {
+                    expose(&metrics, &headers).map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n")))
+                }),
+            )
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready));
         Ok(Self(Some((listener, router))))
@@ -77,14 +82,5 @@ pub async fn stay(world: &World, mut tasks: Tasks, monitored: Monitored) -> Resu
     match failed {
         Some(reason) => Err(Error::invalid(reason)),
         None => last.map(|()| Ended::as_asked()),
-    }
-}
-
-fn expose(metrics: &Metrics, headers: &HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let exposition = Exposition::accepted(accept);
-    match metrics.encode(exposition) {
-        Ok(body) => ([(header::CONTENT_TYPE, exposition.content_type())], body).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tress_configs::SignalPlan;
 use tress_configs::plan::BatchPlan;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, RawTable};
 use crate::backfill::{ArchivedTopic, Backfill, ExternalFiles, RawLog, Tables};
 use crate::base::{self, Demands, Manifest};
 use crate::changelog::{BASE_PARTITION, Base};
@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 use crate::history::History;
 use crate::lake::Lake;
 use crate::platform::Platform;
-use crate::prepare;
+use crate::prepare::{self, Revision};
+use crate::vacuum::{self, Spared, Vacuumed};
 
 /// What is in the topic and not in the archive yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,4 +92,18 @@ pub async fn make_base(platform: &Platform, history: &History, demands: &Demands
         platform.own_log().append(&topics.changelog, BASE_PARTITION, vec![record]).await?;
     }
     Ok(manifest)
+}
+
+/// Deletes what nothing refers to any more of a revision: of its history and base, and of its topic's raw table where that is ours.
+///
+/// # Errors
+/// As [`vacuum::signal`] and [`vacuum::raw`]: what is left is deleted next time.
+pub async fn clean(platform: &Platform, history: &History, revision: &Revision, spared: Spared) -> Result<Vacuumed> {
+    let mut done = vacuum::signal(history, spared).await?;
+    let source = &history.plan().source;
+    if source.batch == BatchPlan::Archive {
+        let table = RawTable::new(platform.lake().clone(), &source.stream.connection, &revision.topic, &revision.topic_id);
+        done.add(vacuum::raw(&table).await?);
+    }
+    Ok(done)
 }

@@ -26,7 +26,7 @@ use super::readiness::Readiness;
 use super::refusal::{Code, Refusal};
 use super::request::{Ask, Choice, Wanted};
 use crate::clock::Stopwatch;
-use crate::metrics::{Call, Exposition, Protocol};
+use crate::metrics::{Call, Exposition, Metrics, Protocol};
 use crate::read::Order;
 
 type Reply = Result<Response, Refusal>;
@@ -93,10 +93,17 @@ async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>,
 }
 
 async fn metrics(State(http): State<Http>, headers: HeaderMap) -> Reply {
+    Ok(expose(&http.reader.metrics, &headers)?)
+}
+
+/// All metrics, in the form that the caller accepts.
+///
+/// # Errors
+/// `Internal` when they cannot be written.
+pub(crate) fn expose(metrics: &Metrics, headers: &HeaderMap) -> crate::error::Result<Response> {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let exposition = Exposition::accepted(accept);
-    let body = http.reader.metrics.encode(exposition)?;
-    Ok(([(header::CONTENT_TYPE, exposition.content_type())], body).into_response())
+    Ok(([(header::CONTENT_TYPE, exposition.content_type())], metrics.encode(exposition)?).into_response())
 }
 
 async fn ready(State(http): State<Http>) -> Response {

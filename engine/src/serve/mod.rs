@@ -42,6 +42,7 @@ pub use client::{BatchReply, Client, Reply};
 pub use decode::decode;
 pub use describe::{About, Description, RevisionDescription};
 pub use encode::{Encoder, decode_dictionaries, encode_ipc};
+pub(crate) use http::expose;
 pub use json::rows_to_json;
 pub use pins::{Pin, Pins};
 pub use profile::{Completeness, Degradation, EntityProfile, Profile};

@@ -77,12 +77,13 @@ pub async fn signal(history: &History, spared: Spared) -> Result<Vacuumed> {
     delete(history.lake(), unused, used.files()).await.context(doing)
 }
 
-async fn list(lake: &Lake, folder: &Path) -> Result<Vec<ObjectMeta>> {
+/// Every file below a folder.
+pub(crate) async fn list(lake: &Lake, folder: &Path) -> Result<Vec<ObjectMeta>> {
     lake.store().list(Some(folder)).try_collect().await.map_err(Error::from)
 }
 
 /// Deletes, once what stays is safe from a loss of power: it may be the only place of its rows afterwards.
-async fn delete(lake: &Lake, unused: Vec<ObjectMeta>, stays: &BTreeSet<Path>) -> Result<Vacuumed> {
+pub(crate) async fn delete(lake: &Lake, unused: Vec<ObjectMeta>, stays: &BTreeSet<Path>) -> Result<Vacuumed> {
     let mut done = Vacuumed::default();
     if unused.is_empty() {
         return Ok(done);

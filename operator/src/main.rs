@@ -1,0 +1,3 @@
+//! Brings what is declared in Kubernetes to run.
+
+fn main() {}
