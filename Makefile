@@ -23,6 +23,10 @@ test: ## everything that proves it: lints, unit, property, fault and CLI tests
 bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 	@scripts/bench
 
+.PHONY: bench-operator
+bench-operator: ## only the operator with 10,000 features and 10,000 signals on a real API server
+	@scripts/bench --only objects
+
 .PHONY: fuzz
 fuzz: ## the bounded fuzz tests of `make test`, for longer (MINUTES=10; GUIDED=1: by libFuzzer, with a nightly toolchain)
 	@scripts/fuzz
