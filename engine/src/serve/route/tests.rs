@@ -22,6 +22,7 @@ fn route(live: &str, trial: Option<(&str, u32)>, epoch: u64) -> Route {
         weight_bp: trial.map_or(0, |(_, weight)| weight),
         epoch,
         attempt: None,
+        contract: None,
     }
 }
 
