@@ -60,6 +60,11 @@ impl Groups {
         found.await.context(|| format!("read what {group} committed of topic {topic}"))
     }
 
+    /// Lets go of the client of a group.
+    pub fn forget(&self, group: &str) {
+        self.clients.lock().retain(|(name, _)| name != group);
+    }
+
     fn client(&self, group: &str) -> Result<Arc<Client>> {
         let mut clients = self.clients.lock();
         if let Some(index) = clients.iter().position(|(name, _)| name == group) {

@@ -82,6 +82,12 @@ impl Log for KafkaLog {
         self.topics.delete(topic).await
     }
 
+    async fn forget(&self, group: &str) -> Result<()> {
+        check_name("group", group)?;
+        self.groups.forget(group);
+        self.topics.delete_group(group).await
+    }
+
     async fn id(&self, topic: &str) -> Result<TopicId> {
         self.topics.id(topic).await
     }

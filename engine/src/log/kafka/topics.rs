@@ -105,6 +105,16 @@ impl Topics {
         self.until(topic, |count| count.is_none()).await.map(drop)
     }
 
+    /// Deletes a consumer group: it is the coordinator's, not a topic's, but it is asked for by the same client.
+    pub async fn delete_group(&self, group: &str) -> Result<()> {
+        let doing = || format!("delete group {group}");
+        let gone = self.ask(|| self.admin.delete_groups(&[group], &options())).await;
+        match gone.context(doing)? {
+            None | Some(Code::GroupIdNotFound) => Ok(()),
+            Some(code) => Err(refusal::of_code(code, None)).context(doing),
+        }
+    }
+
     /// Asks who the topic is now.
     pub async fn id(&self, topic: &str) -> Result<TopicId> {
         let name = topic.to_owned();
