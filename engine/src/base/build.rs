@@ -8,9 +8,9 @@ use futures::{StreamExt, TryStreamExt};
 use super::demand::Demands;
 use super::floor::{Horizon, Needs};
 use super::load;
-use super::manifest::{FORMAT, Generation, Kind, Manifest};
+use super::manifest::{FORMAT, Generation, Kind, Manifest, Mark};
 use super::shard::{Files, Maker};
-use crate::backfill::{Mode, WorkPlan, in_effect};
+use crate::backfill::{Cut, Mode, WorkPlan, in_effect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::agreement::Put;
 use crate::history::{History, Snapshot};
@@ -30,6 +30,14 @@ const GROUPS_AT_ONCE: usize = 2;
 /// # Errors
 /// `Invalid` when a demand does not fit the signal; `Conflict` when others keep winning; when the lake does not answer.
 pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manifest>> {
+    update_marked(history, demands, None).await
+}
+
+/// As [`update`]. `mark`: a moment before now, of which a later base will know whether it has it.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_marked(history: &History, demands: &Demands, mark: Option<&Mark>) -> Result<Option<Manifest>> {
     for _ in 0..ATTEMPTS {
         let before = Manifest::newest(history).await?;
         let Some(snapshot) = history.snapshot().await? else { return Ok(before) };
@@ -45,12 +53,25 @@ pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manif
                 return Ok(Some(before.clone()));
             }
         }
-        let manifest = next(history, &snapshot, demands, before.as_ref()).await?;
+        let mut manifest = next(history, &snapshot, demands, before.as_ref()).await?;
+        (manifest.changelog, manifest.mark) = covered(manifest.cut.as_ref(), before.as_ref(), mark);
         if manifest.put(history).await? == Put::Stored {
             return Ok(Some(manifest));
         }
     }
     Err(Error::new(ErrorKind::Conflict, format!("update base of {}: others keep putting manifests; try again", history.uid())))
+}
+
+/// How far of the changelog a base with this cut has, and what is to be known next. What was known stays: cuts only go forward.
+fn covered(cut: Option<&Cut>, before: Option<&Manifest>, now: Option<&Mark>) -> (Vec<i64>, Option<Mark>) {
+    let known = before.map(|before| before.changelog.clone()).unwrap_or_default();
+    // What is here now may lie in history already: with the archive ahead of the stream, or nothing new since.
+    let waiting = before.and_then(|before| before.mark.as_ref());
+    let reached = |mark: &&Mark| cut.is_some_and(|cut| cut.reaches(&mark.raw));
+    match [now, waiting].into_iter().flatten().find(reached) {
+        Some(reached) => (reached.changelog.clone(), now.filter(|now| *now != reached).cloned()),
+        None => (known, waiting.or(now).cloned()),
+    }
 }
 
 async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before: Option<&Manifest>) -> Result<Manifest> {
@@ -103,6 +124,8 @@ async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before:
         newest,
         demands: demands.clone(),
         shards: groups.into_iter().flatten().collect(),
+        changelog: Vec::new(),
+        mark: None,
     })
 }
 
