@@ -54,7 +54,8 @@ pub async fn update_marked(history: &History, demands: &Demands, mark: Option<&M
             }
         }
         let mut manifest = next(history, &snapshot, demands, before.as_ref()).await?;
-        (manifest.changelog, manifest.mark) = covered(manifest.cut.as_ref(), before.as_ref(), mark);
+        let known = before.as_ref().map_or((&[][..], None), |before| (before.changelog.as_slice(), before.mark.as_ref()));
+        (manifest.changelog, manifest.mark) = covered(manifest.cut.as_ref(), known, mark);
         if manifest.put(history).await? == Put::Stored {
             return Ok(Some(manifest));
         }
@@ -63,14 +64,12 @@ pub async fn update_marked(history: &History, demands: &Demands, mark: Option<&M
 }
 
 /// How far of the changelog a base with this cut has, and what is to be known next. What was known stays: cuts only go forward.
-fn covered(cut: Option<&Cut>, before: Option<&Manifest>, now: Option<&Mark>) -> (Vec<i64>, Option<Mark>) {
-    let known = before.map(|before| before.changelog.clone()).unwrap_or_default();
-    // What is here now may lie in history already: with the archive ahead of the stream, or nothing new since.
-    let waiting = before.and_then(|before| before.mark.as_ref());
+fn covered(cut: Option<&Cut>, (known, waiting): (&[i64], Option<&Mark>), now: Option<&Mark>) -> (Vec<i64>, Option<Mark>) {
+    // What is here now may lie in history already, where nothing new came since.
     let reached = |mark: &&Mark| cut.is_some_and(|cut| cut.reaches(&mark.raw));
     match [now, waiting].into_iter().flatten().find(reached) {
         Some(reached) => (reached.changelog.clone(), now.filter(|now| *now != reached).cloned()),
-        None => (known, waiting.or(now).cloned()),
+        None => (known.to_vec(), waiting.or(now).cloned()),
     }
 }
 
@@ -167,4 +166,24 @@ async fn restated(history: &History, before: &Manifest, snapshot: &Snapshot) -> 
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_has_of_the_changelog_what_was_there_when_its_source_was_no_longer_than_its_cut() {
+        let cut = |end: i64| Cut::Offsets { cluster: "c".into(), topic: "t".into(), ends: [(0, end)].into() };
+        let mark = |changelog: i64, raw: i64| Mark { changelog: vec![changelog], raw: cut(raw) };
+        let (first, second) = (mark(10, 50), mark(20, 90));
+        assert_eq!(covered(Some(&cut(40)), (&[], None), Some(&first)), (vec![], Some(first.clone())), "the source is ahead of history");
+        assert_eq!(covered(Some(&cut(49)), (&[], Some(&first)), Some(&second)), (vec![], Some(first.clone())), "and still is");
+        assert_eq!(covered(Some(&cut(50)), (&[], Some(&first)), Some(&second)), (vec![10], Some(second.clone())));
+        assert_eq!(covered(Some(&cut(80)), (&[10], Some(&second)), None), (vec![10], Some(second.clone())), "what is known stays");
+        assert_eq!(covered(Some(&cut(90)), (&[10], Some(&first)), Some(&second)), (vec![20], None), "what is there now is in it already");
+        let other = Cut::Offsets { cluster: "c".into(), topic: "made anew".into(), ends: [(0, 99)].into() };
+        assert_eq!(covered(Some(&other), (&[10], Some(&second)), None).0, [10], "of another topic nothing is known");
+        assert_eq!(covered(None, (&[], None), Some(&first)), (vec![], Some(first)));
+    }
 }

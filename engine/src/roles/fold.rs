@@ -105,7 +105,9 @@ async fn mark(platform: &Platform, history: &History) -> Result<Option<Mark>> {
     // In this order: what is in the changelog by now came of raw events that are there by then.
     let published = platform.own_log().ends(&topics.changelog).await?;
     let id = raw.id(&source.stream.topic).await?;
-    let ends = (0..).zip(raw.ends(&source.stream.topic).await?).map(|(partition, ends)| (partition, ends.end)).collect();
+    let ends = (0..).zip(raw.ends(&source.stream.topic).await?).map(|(partition, ends)| (partition, ends.end));
+    // A partition that never held anything is in no cut.
+    let ends = ends.filter(|(_, end)| *end > 0).collect();
     let raw = Cut::Offsets { cluster: id.cluster, topic: id.topic, ends };
     Ok(Some(Mark { changelog: published.iter().map(|ends| ends.end).collect(), raw }))
 }

@@ -15,6 +15,7 @@ mod lake;
 mod movielens;
 mod pool;
 mod roles;
+mod rotation;
 mod server;
 mod transactions;
 mod whole;
