@@ -14,7 +14,7 @@ use tress_configs::name::QualifiedName;
 use super::admission::{Admission, Budget, Permit};
 use super::describe::{self, Description};
 use super::nearest;
-use super::profile::{Circumstances, EntityProfile, Profile};
+use super::profile::{Circumstances, EntityProfile, Profile, Promised};
 use super::refusal::{Code, Refusal};
 use super::registry::{Registry, Revision, State};
 use super::request::{self, Ask, Bound, Choice, MAX_ENTITIES, Wanted};
@@ -356,7 +356,9 @@ impl Reader {
 
 impl View {
     fn circumstances(&self, stood_in: bool) -> Circumstances {
-        Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in }
+        let contract = self.route.as_ref().and_then(|route| route.contract.as_ref());
+        let fresh_within = contract.map_or(Promised::AsLoaded, |c| Promised::ByRoute(c.freshness.as_ref().map(|f| f.p99.micros())));
+        Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in, fresh_within }
     }
 }
 

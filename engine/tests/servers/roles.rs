@@ -10,7 +10,7 @@ use tress_engine::{ErrorKind, history::History, layout};
 
 use crate::broker::name;
 use crate::engine::{Engine, free_address, get, until};
-use crate::whole::{event, items, mount, plan};
+use crate::whole::{Cloud, event, items, mount, mount_in, plan};
 
 /// A signal's plan as a file.
 fn write_plan(folder: &Path, plan: &SignalPlan) -> String {
@@ -25,9 +25,18 @@ fn facts(report: Report) -> Facts {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_lives_from_prepare_to_drop_in_processes_of_their_own() {
+    a_signal_lives(Cloud::S3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_lives_from_prepare_to_drop_on_a_lake_in_azure() {
+    a_signal_lives(Cloud::Azure).await;
+}
+
+async fn a_signal_lives(cloud: Cloud) {
     let folder = tempfile::tempdir().unwrap();
-    let (topic, uid) = (name("roles"), "roles-1");
-    let file = mount(folder.path(), &name("roles-lake"));
+    let (topic, uid) = (name("roles"), &name("roles"));
+    let file = mount_in(folder.path(), &name("roles-lake"), cloud);
     let (platform, _) = Platform::open(&file, std::sync::Arc::new(SystemClock)).unwrap();
     let (engine, plan) = (Engine::new(&file, folder.path()), plan(&topic));
     let plan_file = write_plan(folder.path(), &plan);
