@@ -127,7 +127,8 @@ class Table:
         for name, field in part.get("properties", {}).items():
             self.field(field, [*path, name], value.get(name) if isinstance(value, dict) else None, known and isinstance(value, dict) and name in value)
         more = part.get("additionalProperties")
-        if isinstance(more, dict) and "properties" in self.resolve(more):
+        # Where one of them is shown, the others are like it.
+        if isinstance(more, dict) and "properties" in self.resolve(more) and "properties" not in part:
             self.field(more, [*path, "*"], None, False)
 
     def field(self, field, path, value, known):

@@ -5,9 +5,8 @@ tie `create` to a name; the rule of admission tress-operator-secrets does.
 {{- define "tress.rights" -}}
 # What people write is read; its status is the operator's.
 - {apiGroups: [tress.dev], resources: [signaldefinitions, sequencefeatures], verbs: [get, list, watch]}
-- {apiGroups: [tress.dev], resources: [backfills, sequencerollouts], verbs: [create, delete, get, list, patch, update, watch]}
-# They never change.
-- {apiGroups: [tress.dev], resources: [signalrevisions, sequencerevisions], verbs: [create, delete, get, list, watch]}
+# It makes these and never changes them.
+- {apiGroups: [tress.dev], resources: [signalrevisions, sequencerevisions, sequencerollouts, backfills], verbs: [create, delete, get, list, watch]}
 - apiGroups: [tress.dev]
   resources:
     - signaldefinitions/status
