@@ -15,6 +15,10 @@ help: ## this list
 demo: ## the main job on real input (KEEP=1 leaves the server running)
 	@scripts/demo
 
+.PHONY: demo-cluster
+demo-cluster: ## Tress on a real Kubernetes: Helm, kubectl apply, events by Kafka, a sequence from a pod (Linux, root)
+	@scripts/demo-cluster
+
 .PHONY: test
 test: ## everything that proves it: lints, unit, property, fault and CLI tests
 	@scripts/test
@@ -48,11 +52,12 @@ cluster-down: ## ends it; nothing is left
 .PHONY: image
 image: ## the images of Dockerfile, release build (BUILDER=podman for another builder than docker)
 	@scripts/need $(BUILDER)
-	@$(BUILDER) build --target engine --tag tress-engine .
+	@for target in engine operator; do $(BUILDER) build --target $$target --tag tress-$$target .; done
 
 .PHONY: bless
 bless: ## rewrite generated files and golden outputs after an intended change
 	@TRESS_BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked --quiet
+	@scripts/chart bless
 
 .PHONY: fmt
 fmt: ## format
