@@ -37,7 +37,11 @@ pub async fn start(cluster: &Cluster, target: &Target, wanted: &Wanted) -> anyho
     cluster.of::<Backfill>(namespace).create(&parameters, &made).await.map_err(|e| told(e, &doing))
 }
 
-async fn present_revision(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<SignalRevision> {
+/// The revision that a signal is now.
+///
+/// # Errors
+/// When there is no such signal, or it has none yet.
+pub async fn present_revision(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<SignalRevision> {
     let signals: Api<SignalDefinition> = cluster.of(namespace);
     let doing = format!("get signal {namespace}/{name}");
     let Some(signal) = signals.get_opt(name).await.map_err(|e| told(e, &doing))? else {

@@ -4,6 +4,7 @@
 //! kubeconfig ─▶ connect ─▶ Cluster ─┬─ seen, follow ─▶ tree ──────────▶ status
 //!                                   ├─ said ◀─ tunnel ◀─ pods ────────▶ freshness and lag in it
 //!                                   ├─ read ─▶ tunnel ─▶ a serving pod ▶ get
+//!                                   ├─ letters ─▶ a job ◀─ tunnel ───▶ deadletters
 //!                                   ├─ folding ──────────▶ a Backfill ─▶ backfill
 //!                                   └─ wish ─────▶ spec of an object ──▶ pause, resume, abort, retry
 //! ```
@@ -11,6 +12,7 @@
 pub mod connect;
 pub mod folding;
 pub mod follow;
+pub mod letters;
 pub mod read;
 pub mod said;
 pub mod seen;

@@ -34,7 +34,7 @@ pub fn run(arguments: Arguments, called: Called) -> anyhow::Result<Outcome> {
         Command::Get(arguments) => get::run(&arguments, called),
         Command::Backfill(arguments) => backfill::run(arguments, called),
         Command::Dataset(arguments) => dataset::run(arguments),
-        Command::Deadletters(arguments) => deadletters::run(&arguments),
+        Command::Deadletters(arguments) => deadletters::run(&arguments, called),
         Command::Status(arguments) => status::run(&arguments, called),
         Command::Pause(arguments) => pause::pause(&arguments, called),
         Command::Resume(arguments) => pause::resume(&arguments, called),
