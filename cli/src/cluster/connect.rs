@@ -73,7 +73,11 @@ impl Cluster {
     ///
     /// # Errors
     /// As the kubeconfig, and what is done.
-    pub fn run<T, F: Future<Output = anyhow::Result<T>>>(choice: &Choice, called: Called, work: impl FnOnce(Self) -> F) -> anyhow::Result<T> {
+    pub fn run<T, F: Future<Output = anyhow::Result<T>>>(
+        choice: &Choice,
+        called: Called,
+        work: impl FnOnce(Self) -> F,
+    ) -> anyhow::Result<T> {
         let runtime: Runtime = runtime()?;
         let done = runtime.block_on(async { work(Self::open(choice, called).await?).await });
         // Connections that nobody reads any more are not waited for.
@@ -104,7 +108,9 @@ async fn config(choice: &Choice) -> anyhow::Result<Config> {
         Some(path) => Kubeconfig::read_from(path).with_context(|| format!("read kubeconfig {}", path.display()))?,
         // In a pod of the cluster there is none, and none is needed.
         None if context.is_none() => {
-            return Config::infer().await.map_err(|e| usage(format!("no cluster is known here ({e}): name one with --kubeconfig or --context")));
+            return Config::infer()
+                .await
+                .map_err(|e| usage(format!("no cluster is known here ({e}): name one with --kubeconfig or --context")));
         }
         None => Kubeconfig::read().context("read the kubeconfig")?,
     };

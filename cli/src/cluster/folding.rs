@@ -47,14 +47,22 @@ pub async fn present_revision(cluster: &Cluster, namespace: &str, name: &str) ->
     let Some(signal) = signals.get_opt(name).await.map_err(|e| told(e, &doing))? else {
         let all = signals.list(&ListParams::default().limit(20)).await.map_err(|e| told(e, &doing))?;
         let names = all.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(", ");
-        let there = if names.is_empty() { "there is none in that namespace; choose another with -n".to_owned() } else { format!("there are {names}") };
+        let there = if names.is_empty() {
+            "there is none in that namespace; choose another with -n".to_owned()
+        } else {
+            format!("there are {names}")
+        };
         return Err(usage(format!("there is no signal \"{name}\" in namespace {namespace}; {there}")));
     };
     let revision = signal.status.as_ref().and_then(|s| s.revision.as_deref()).ok_or_else(|| {
         let look = cluster.commands.tress(&format!("status signal/{name}"), namespace);
         anyhow!("signal {namespace}/{name} has no revision yet, so there is nothing to fold; see: {look}")
     })?;
-    cluster.of::<SignalRevision>(namespace).get(revision).await.map_err(|e| told(e, &format!("get the revision of signal {namespace}/{name}")))
+    cluster
+        .of::<SignalRevision>(namespace)
+        .get(revision)
+        .await
+        .map_err(|e| told(e, &format!("get the revision of signal {namespace}/{name}")))
 }
 
 /// The object: it goes with its revision. The API server makes the rest of its name.
@@ -143,7 +151,8 @@ mod tests {
             "spec": {"signal": "rating", "schemaVersion": 1, "sourceHash": "h1:x", "digest": "d", "plan": "{}", "source": "{}"},
         }))
         .expect("a revision");
-        let of = |restate, parallelism| serde_json::to_value(backfill("rating", &revision, &Wanted { restate, parallelism })).expect("JSON");
+        let of =
+            |restate, parallelism| serde_json::to_value(backfill("rating", &revision, &Wanted { restate, parallelism })).expect("JSON");
         let made = of(None, None);
         assert_eq!(made["spec"], json!({"revision": "rating-a", "mode": {"incremental": {}}}));
         assert_eq!(made["metadata"]["generateName"], "rating-");

@@ -53,7 +53,10 @@ pub async fn ask(cluster: &Cluster, target: &Target, which: &Which, asked: Asked
     let wanted = job(&revision, pattern)?;
     let jobs: Api<Job> = cluster.of(namespace);
     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    let made = jobs.create(&parameters, &wanted).await.map_err(|e| told(e, &format!("start a job that reads dead letters in namespace {namespace}")))?;
+    let made = jobs
+        .create(&parameters, &wanted)
+        .await
+        .map_err(|e| told(e, &format!("start a job that reads dead letters in namespace {namespace}")))?;
     let name = made.name_any();
     // Whoever presses Ctrl-C wants it gone, too.
     let asking = tokio::select! {
@@ -70,7 +73,13 @@ pub async fn ask(cluster: &Cluster, target: &Target, which: &Which, asked: Asked
 async fn of_job(cluster: &Cluster, (namespace, job): (&str, &str), which: &Which, asked: Asked) -> anyhow::Result<Value> {
     let pods: Api<Pod> = cluster.of(namespace);
     let pod = tokio::time::timeout(START, running(&pods, job)).await;
-    let pod = pod.map_err(|_| anyhow!("the pod of job {job} does not run after {} s; see: {}", START.as_secs(), cluster.commands.kubectl(&format!("describe job/{job}"), namespace)))??;
+    let pod = pod.map_err(|_| {
+        anyhow!(
+            "the pod of job {job} does not run after {} s; see: {}",
+            START.as_secs(),
+            cluster.commands.kubectl(&format!("describe job/{job}"), namespace)
+        )
+    })??;
     let port = Port { namespace: namespace.to_owned(), pod, number: PORT };
     let (method, path) = request(which, asked);
     let asking = async {
@@ -107,7 +116,10 @@ fn read((status, text): (u16, String)) -> anyhow::Result<Value> {
     let body: Value = serde_json::from_str(&text).context("read the answer of the engine: it is of another release")?;
     match status {
         200 => Ok(body),
-        status => Err(anyhow!("{}", body["error"]["message"].as_str().map_or_else(|| format!("the engine answers with status {status}"), str::to_owned))),
+        status => Err(anyhow!(
+            "{}",
+            body["error"]["message"].as_str().map_or_else(|| format!("the engine answers with status {status}"), str::to_owned)
+        )),
     }
 }
 
@@ -118,7 +130,9 @@ async fn running(pods: &Api<Pod>, job: &str) -> anyhow::Result<String> {
     while let Some(change) = changes.next().await {
         let pod = match change {
             Ok(pod) => pod,
-            Err(watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e)) => return Err(told(e, "watch the pod of the job")),
+            Err(watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e)) => {
+                return Err(told(e, "watch the pod of the job"));
+            }
             Err(_) => continue,
         };
         match pod.status.as_ref().and_then(|s| s.phase.as_deref()) {
@@ -153,7 +167,10 @@ fn last_words(pod: &Pod) -> Option<String> {
 /// A pod of the engine as the operator renders it in this namespace: of the signal's stream, or of anything else.
 async fn pattern(cluster: &Cluster, namespace: &str, revision: &str) -> anyhow::Result<PodSpec> {
     let deployments: Api<Deployment> = cluster.of(namespace);
-    let all = deployments.list(&ListParams::default().labels(MANAGED)).await.map_err(|e| told(e, &format!("list deployments in namespace {namespace}")))?;
+    let all = deployments
+        .list(&ListParams::default().labels(MANAGED))
+        .await
+        .map_err(|e| told(e, &format!("list deployments in namespace {namespace}")))?;
     choose(all.items, revision).ok_or_else(|| {
         let look = cluster.commands.tress("status", namespace);
         anyhow!("nothing of the engine runs in namespace {namespace} whose image and mounts could be used; see: {look}")
@@ -190,7 +207,19 @@ fn job(revision: &SignalRevision, pattern: PodSpec) -> anyhow::Result<Job> {
     let uid = revision.uid().context("a revision without a UID")?;
     // Its last words, should it fail, are kept where the operator's pods keep theirs.
     let report = engine.termination_message_path.clone().unwrap_or_else(|| "/dev/termination-log".to_owned());
-    let words = ["--platform", &platform, "--report", &report, "deadletters", "--uid", &uid, "--http", &format!("127.0.0.1:{PORT}"), "--seconds", &LIFE.to_string()];
+    let words = [
+        "--platform",
+        &platform,
+        "--report",
+        &report,
+        "deadletters",
+        "--uid",
+        &uid,
+        "--http",
+        &format!("127.0.0.1:{PORT}"),
+        "--seconds",
+        &LIFE.to_string(),
+    ];
     engine.args = Some(words.map(str::to_owned).to_vec());
     // The state folder of a pool is not needed, and may be large: a volume that is not mounted is an empty one.
     engine.ports = None;
@@ -200,7 +229,8 @@ fn job(revision: &SignalRevision, pattern: PodSpec) -> anyhow::Result<Job> {
     spec.topology_spread_constraints = None;
     spec.restart_policy = Some("Never".to_owned());
     spec.termination_grace_period_seconds = Some(5);
-    let labels = [("app.kubernetes.io/name", "tress"), ("app.kubernetes.io/component", "deadletters"), ("app.kubernetes.io/managed-by", MANAGER)];
+    let labels =
+        [("app.kubernetes.io/name", "tress"), ("app.kubernetes.io/component", "deadletters"), ("app.kubernetes.io/managed-by", MANAGER)];
     let labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     let owner = OwnerReference {
         api_version: format!("{GROUP}/{VERSION}"),
@@ -268,7 +298,19 @@ mod tests {
         let engine = &spec["containers"][0];
         assert_eq!(
             engine["args"],
-            json!(["--platform", "/etc/tress/platform.yaml", "--report", "/dev/termination-log", "deadletters", "--uid", "u1", "--http", "127.0.0.1:7403", "--seconds", "300"])
+            json!([
+                "--platform",
+                "/etc/tress/platform.yaml",
+                "--report",
+                "/dev/termination-log",
+                "deadletters",
+                "--uid",
+                "u1",
+                "--http",
+                "127.0.0.1:7403",
+                "--seconds",
+                "300"
+            ])
         );
         for same in ["serviceAccountName", "automountServiceAccountToken", "volumes"] {
             assert_eq!(spec[same], before[same], "{same}");

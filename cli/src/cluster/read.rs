@@ -71,7 +71,8 @@ async fn feature(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Resu
     }
     let all = features.list(&ListParams::default().limit(20)).await.map_err(|e| told(e, &doing))?;
     let names = all.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(", ");
-    let there = if names.is_empty() { "there is none in that namespace; choose another with -n".to_owned() } else { format!("there are {names}") };
+    let there =
+        if names.is_empty() { "there is none in that namespace; choose another with -n".to_owned() } else { format!("there are {names}") };
     Err(usage(format!("there is no feature \"{name}\" in namespace {namespace}; {there}")))
 }
 
@@ -81,13 +82,19 @@ fn endpoint(feature: &SequenceFeature, commands: &Commands) -> anyhow::Result<En
     let status = feature.status.as_ref();
     let look = commands.tress(&format!("status feature/{name}"), &namespace);
     if status.and_then(|s| s.live.as_ref()).is_none() {
-        let ready = status.and_then(|s| s.conditions.iter().find(|c| c.type_ == "Stalled" && c.status == "True").or_else(|| s.conditions.iter().find(|c| c.type_ == "Ready")));
+        let ready = status.and_then(|s| {
+            s.conditions
+                .iter()
+                .find(|c| c.type_ == "Stalled" && c.status == "True")
+                .or_else(|| s.conditions.iter().find(|c| c.type_ == "Ready"))
+        });
         let why = ready.map_or_else(|| "the operator has not looked at it yet".to_owned(), |c| format!("{}: {}", c.reason, c.message));
         return Err(anyhow!("nothing of feature {namespace}/{name} is live yet ({why}); see: {look}"));
     }
     let told = status.and_then(|s| s.endpoint.as_deref());
-    told.and_then(|told| Endpoint::parse(told, &namespace))
-        .ok_or_else(|| anyhow!("feature {namespace}/{name} does not say where it is read (status.endpoint: {}); see: {look}", told.unwrap_or("none")))
+    told.and_then(|told| Endpoint::parse(told, &namespace)).ok_or_else(|| {
+        anyhow!("feature {namespace}/{name} does not say where it is read (status.endpoint: {}); see: {look}", told.unwrap_or("none"))
+    })
 }
 
 impl Endpoint {
@@ -203,6 +210,9 @@ mod tests {
             "none of the 2 pods of service movies/tress-default is ready; see: kubectl get pods -l app.kubernetes.io/component=serve -n movies"
         );
         let other = Endpoint { port: 81, ..endpoint.clone() };
-        assert_eq!(choose(&other, &service(json!("grpc")), &pods, &commands()).unwrap_err().to_string(), "service movies/tress-default has no port 81");
+        assert_eq!(
+            choose(&other, &service(json!("grpc")), &pods, &commands()).unwrap_err().to_string(),
+            "service movies/tress-default has no port 81"
+        );
     }
 }

@@ -53,7 +53,10 @@ impl Said {
         let questions = questions(seen.pods.iter().map(|pod| &**pod));
         let mut said = Self::default();
         if questions.len() > MOST {
-            said.notes.push(format!("only {MOST} of {} pods were asked for freshness and lag: name one object to see all of it", questions.len()));
+            said.notes.push(format!(
+                "only {MOST} of {} pods were asked for freshness and lag: name one object to see all of it",
+                questions.len()
+            ));
         }
         let asking = questions.into_iter().take(MOST).map(|(question, port)| async move {
             let path = if question == Question::Features { "/v1/features" } else { "/metrics" };
@@ -99,7 +102,8 @@ fn questions<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<(Question, Port)> {
             "stream" => Question::Lag,
             _ => continue,
         };
-        let (Some(namespace), Some(name), Some(number)) = (pod.metadata.namespace.clone(), pod.metadata.name.clone(), port(pod, "http")) else {
+        let (Some(namespace), Some(name), Some(number)) = (pod.metadata.namespace.clone(), pod.metadata.name.clone(), port(pod, "http"))
+        else {
             continue;
         };
         let one_of = if question == Question::Features { label(super::seen::OF).to_owned() } else { name.clone() };

@@ -84,10 +84,12 @@ impl Seen {
             ours(scope.api(cluster), scope),
             ours(scope.api(cluster), scope),
         )?;
-        let (deployments, jobs, pods) =
-            futures::try_join!(workloads(scope.api(cluster), scope), workloads(scope.api(cluster), scope), workloads(scope.api(cluster), scope))?;
-        let mut seen =
-            Self { features, signals, sequence_revisions, signal_revisions, rollouts, backfills, ..Self::default() };
+        let (deployments, jobs, pods) = futures::try_join!(
+            workloads(scope.api(cluster), scope),
+            workloads(scope.api(cluster), scope),
+            workloads(scope.api(cluster), scope)
+        )?;
+        let mut seen = Self { features, signals, sequence_revisions, signal_revisions, rollouts, backfills, ..Self::default() };
         seen.deployments = deployments.unwrap_or_else(|note| seen.left_out(note));
         seen.jobs = jobs.unwrap_or_else(|note| seen.left_out(note));
         seen.pods = pods.unwrap_or_else(|note| seen.left_out(note));

@@ -69,9 +69,7 @@ impl Target {
     /// When it cannot be the name of one.
     pub fn definition(kind: Kind, word: &str) -> anyhow::Result<Self> {
         match word.split_once('/') {
-            Some((namespace, name)) => {
-                Ok(Self { namespace: Some(checked("namespace", namespace)?), ..Self::of(Some(kind), name)? })
-            }
+            Some((namespace, name)) => Ok(Self { namespace: Some(checked("namespace", namespace)?), ..Self::of(Some(kind), name)? }),
             None => Self::of(Some(kind), word),
         }
     }

@@ -18,10 +18,15 @@ pub fn told(error: Error, doing: &str) -> anyhow::Error {
         },
         Error::Auth(e) => anyhow!("{doing}: the kubeconfig's way to log in failed: {e}"),
         Error::Service(e) => {
-            anyhow!("{doing}: the cluster cannot be reached: {}; is it the one that you mean? see `kubectl config get-contexts`", deepest(&*e))
+            anyhow!(
+                "{doing}: the cluster cannot be reached: {}; is it the one that you mean? see `kubectl config get-contexts`",
+                deepest(&*e)
+            )
         }
         Error::HyperError(e) => anyhow!("{doing}: the connection to the cluster broke: {}", deepest(&e)),
-        Error::SerdeError(e) => anyhow!("{doing}: an object does not read as this program knows its kind: {e}; use one of the operator's release"),
+        Error::SerdeError(e) => {
+            anyhow!("{doing}: an object does not read as this program knows its kind: {e}; use one of the operator's release")
+        }
         other => anyhow!("{doing}: {other}"),
     }
 }
@@ -38,7 +43,9 @@ fn refused(status: &Status, doing: &str) -> anyhow::Error {
     match status.code {
         401 => anyhow!("{doing}: the cluster does not know you; log in again, then try `kubectl auth whoami`"),
         403 => anyhow!("{doing}: you may not: {said}; ask for a role that allows it"),
-        404 if no_kind => anyhow!("{doing}: this cluster has not the kinds of Tress; install its chart, or choose another cluster with --context"),
+        404 if no_kind => {
+            anyhow!("{doing}: this cluster has not the kinds of Tress; install its chart, or choose another cluster with --context")
+        }
         404 => usage(format!("{doing}: {said}")),
         409 => anyhow!("{doing}: somebody else changed it meanwhile; look at it and try again ({said})"),
         400 | 422 => usage(format!("{doing}: {said}")),
@@ -70,7 +77,10 @@ mod tests {
     fn every_refusal_names_what_was_done_and_what_to_do() {
         for (error, said) in [
             (status(401, "Unauthorized", ""), "list signals: the cluster does not know you; log in again, then try `kubectl auth whoami`"),
-            (status(403, "User \"u\" cannot list", "x"), "list signals: you may not: User \"u\" cannot list; ask for a role that allows it"),
+            (
+                status(403, "User \"u\" cannot list", "x"),
+                "list signals: you may not: User \"u\" cannot list; ask for a role that allows it",
+            ),
             (
                 status(404, "404 page not found", ""),
                 "list signals: this cluster has not the kinds of Tress; install its chart, or choose another cluster with --context",

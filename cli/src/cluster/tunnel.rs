@@ -141,7 +141,8 @@ async fn connect(pods: &Api<Pod>, port: &Port, said: &watch::Sender<Option<Strin
     let Port { namespace, pod, number } = port;
     let doing = format!("reach port {number} of pod {namespace}/{pod}");
     let opened = tokio::time::timeout(OPEN, pods.portforward(pod, &[*number])).await;
-    let mut forwarder = opened.map_err(|_| anyhow!("{doing}: the cluster took more than {} s", OPEN.as_secs()))?.map_err(|e| told(e, &doing))?;
+    let mut forwarder =
+        opened.map_err(|_| anyhow!("{doing}: the cluster took more than {} s", OPEN.as_secs()))?.map_err(|e| told(e, &doing))?;
     if let Some(failing) = forwarder.take_error(*number) {
         let said = said.clone();
         tokio::spawn(async move {
@@ -257,7 +258,8 @@ spec: {definition: {signals: [{name: rating}], length: 5}}
         fs::write(&file, DEFINITIONS).expect("written");
         let workspace = Workspace::load(&[file]).expect("read");
         assert!(workspace.is_sound(), "{}", workspace.render_issues(crate::render::Style::plain()));
-        let settings = Settings { state: folder.join("state"), tables: folder.to_owned(), clock: Arc::new(SystemClock), listen: Some(any_port()) };
+        let settings =
+            Settings { state: folder.join("state"), tables: folder.to_owned(), clock: Arc::new(SystemClock), listen: Some(any_port()) };
         let node = Node::open(settings).await.expect("a node");
         node.apply(workspace.desired()).await.expect("applied");
         let records = [1, 2].map(|n| NewRecord {

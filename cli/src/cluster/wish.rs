@@ -89,7 +89,13 @@ async fn attempt(rollouts: &Api<SequenceRollout>, cluster: &Cluster, target: &Ta
     let newest = |feature: &str| all.iter().filter(|r| r.spec.feature == feature).max_by_key(|r| r.spec.attempt).map(ResourceExt::name_any);
     let named = all.iter().find(|r| r.name_any() == target.name).map(ResourceExt::name_any);
     let found = if target.kind == Some(Kind::Feature) { newest(&target.name) } else { named.or_else(|| newest(&target.name)) };
-    found.ok_or_else(|| usage(format!("there is no rollout of \"{}\" in namespace {namespace}; see: {}", target.name, cluster.commands.tress("status", namespace))))
+    found.ok_or_else(|| {
+        usage(format!(
+            "there is no rollout of \"{}\" in namespace {namespace}; see: {}",
+            target.name,
+            cluster.commands.tress("status", namespace)
+        ))
+    })
 }
 
 /// Pauses or resumes a definition or a backfill; which object it was.

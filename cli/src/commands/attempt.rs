@@ -97,7 +97,9 @@ pub fn said(cluster: &Cluster, came: Came, wish: &Wish) -> anyhow::Result<Outcom
         Came::Written { object } => {
             let look = cluster.commands.tress(&format!("status {object} --watch"), &cluster.namespace);
             let seconds = wish.patience.as_secs();
-            output::print(&format!("{action:?} is asked of {object}; the operator has not heeded it in {seconds} s, and may do so yet: {look}\n"))?;
+            output::print(&format!(
+                "{action:?} is asked of {object}; the operator has not heeded it in {seconds} s, and may do so yet: {look}\n"
+            ))?;
             Ok(Outcome::Failed)
         }
     }

@@ -6,9 +6,9 @@ use tress_crds::Backfill;
 use tress_crds::backfill::BackfillStatus;
 
 use crate::called::Called;
+use crate::cluster::Cluster;
 use crate::cluster::folding::{self, Ended, Wanted};
 use crate::cluster::target::{Kind, Target};
-use crate::cluster::Cluster;
 use crate::exit::{Outcome, usage};
 use crate::output::{self, Format};
 use crate::place::{At, Place};

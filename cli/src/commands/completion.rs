@@ -54,7 +54,8 @@ fn answer(command: &Command, words: &[String]) -> String {
     match before.last().and_then(|word| option(word)).filter(|a| a.get_action().takes_values()) {
         Some(valued) => {
             found.extend(valued.get_possible_values().iter().map(|v| v.get_name().to_owned()));
-            files = found.is_empty() && matches!(valued.get_value_hint(), clap::ValueHint::AnyPath | clap::ValueHint::FilePath | clap::ValueHint::DirPath);
+            files = found.is_empty()
+                && matches!(valued.get_value_hint(), clap::ValueHint::AnyPath | clap::ValueHint::FilePath | clap::ValueHint::DirPath);
         }
         None if begun.starts_with('-') => found.extend(inside.get_arguments().filter_map(|a| a.get_long()).map(|long| format!("--{long}"))),
         None => {

@@ -5,9 +5,9 @@ use tress_crds::rollout::Action;
 
 use super::attempt::{Patience, said};
 use crate::called::Called;
+use crate::cluster::Cluster;
 use crate::cluster::target::{Kind, Target};
 use crate::cluster::wish::{self, Pause, Wish};
-use crate::cluster::Cluster;
 use crate::exit::Outcome;
 use crate::place::Choice;
 

@@ -87,7 +87,8 @@ async fn of_cluster(arguments: &Arguments, cluster: &Cluster, target: Option<&Ta
         };
         let text = output::text(arguments.output, &report, table)?;
         if text != shown {
-            let clear = if followed.is_some() && arguments.output == Format::Table && stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
+            let clear =
+                if followed.is_some() && arguments.output == Format::Table && stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
             output::print(&format!("{clear}{text}"))?;
             shown = text;
         }

@@ -33,7 +33,12 @@ fn all_is_well(server: &Server, namespace: &str) {
     let conditions = ready("AsDeclared", "");
     let live = json!({"revision": "recent-movies-abcdefghij", "epoch": 3, "since": SINCE});
     let target = json!({"revision": "recent-movies-abcdefghij", "since": SINCE});
-    write_status(server, namespace, &feature(), json!({"conditions": conditions, "live": live, "target": target, "endpoint": format!("tress-default.{namespace}.svc:7400")}));
+    write_status(
+        server,
+        namespace,
+        &feature(),
+        json!({"conditions": conditions, "live": live, "target": target, "endpoint": format!("tress-default.{namespace}.svc:7400")}),
+    );
     write_status(server, namespace, &signal(), json!({"conditions": conditions, "revision": "rating-abcdefghij"}));
     write_status(server, namespace, &signal_revision(), json!({"conditions": conditions, "use": "Running"}));
     write_status(server, namespace, &sequence_revision(), json!({"conditions": conditions, "use": "Running"}));
@@ -93,10 +98,14 @@ fn a_backfill_is_made_for_the_present_revision_and_waited_for() {
     assert_eq!(made["spec"], json!({"revision": "rating-abcdefghij", "mode": {"restate": {"buckets": ["2024-01-31"]}}, "parallelism": 8}));
     assert_eq!(made["metadata"]["ownerReferences"][0]["name"], "rating-abcdefghij");
     write_status(server, "cli-backfill", &made, json!({"phase": "Working", "tasks": 4, "workers": 4, "done": 1}));
-    let done = json!({"phase": "Succeeded", "number": 3, "tasks": 4, "workers": 4, "done": 4, "rawEvents": 120_000, "rows": 99_000, "dead": 1});
+    let done =
+        json!({"phase": "Succeeded", "number": 3, "tasks": 4, "workers": 4, "done": 4, "rawEvents": 120_000, "rows": 99_000, "dead": 1});
     write_status(server, "cli-backfill", &made, done);
     let ended = waiting.ended();
-    assert_eq!((ended.code, ended.out.trim()), (Some(0), "backfill 3 of rating-abcdefghij: 120,000 raw events, 99,000 rows, 1 dead letters"));
+    assert_eq!(
+        (ended.code, ended.out.trim()),
+        (Some(0), "backfill 3 of rating-abcdefghij: 120,000 raw events, 99,000 rows, 1 dead letters")
+    );
     server.kubectl(&["delete", "backfill", "--all", "-n", "cli-backfill"], None).succeeded();
 
     let waiting = tool.start(&["backfill", "rating", "--wait", "-o", "json"]);
@@ -200,7 +209,12 @@ fn who_may_not_is_told_what_to_ask_for() {
     let nobody = Tool::of_account(server, "cli-rights", "nobody", &[]);
     let ended = nobody.run(&["status"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains("list sequencefeatures in namespace cli-rights: you may not") || ended.err.contains("in namespace cli-rights: you may not"), "{}", ended.err);
+    assert!(
+        ended.err.contains("list sequencefeatures in namespace cli-rights: you may not")
+            || ended.err.contains("in namespace cli-rights: you may not"),
+        "{}",
+        ended.err
+    );
     let kinds: &[(&str, &str, &[&str])] = &[("tress.dev", "*", &["get", "list"])];
     let reader = Tool::of_account(server, "cli-rights", "reader", kinds);
     let ended = reader.run(&["status"]);

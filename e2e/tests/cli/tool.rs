@@ -60,7 +60,8 @@ impl Tool {
 
     /// For an account of the namespace with these rights: group, resource, verbs.
     pub fn of_account(server: &Server, namespace: &str, name: &str, rights: &[(&str, &str, &[&str])]) -> Self {
-        let rules: Vec<Value> = rights.iter().map(|(group, resource, verbs)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})).collect();
+        let rules: Vec<Value> =
+            rights.iter().map(|(group, resource, verbs)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs})).collect();
         let api = "rbac.authorization.k8s.io";
         let subject = json!({"kind": "ServiceAccount", "name": name, "namespace": namespace});
         for object in [

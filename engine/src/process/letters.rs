@@ -68,10 +68,7 @@ async fn listen(http: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 }
 
 fn router(letters: Letters) -> Router {
-    Router::new()
-        .route("/v1/deadletters", get(list))
-        .route("/v1/deadletters/replay", post(replay))
-        .with_state(letters)
+    Router::new().route("/v1/deadletters", get(list)).route("/v1/deadletters/replay", post(replay)).with_state(letters)
 }
 
 async fn list(State(letters): State<Letters>, Query(asked): Query<Asked>) -> Response {

@@ -12,17 +12,24 @@ pub fn definition(view: &View<'_>, item: &Item, word: &str) -> Option<String> {
     };
     Some(match reason {
         "Invalid" => "correct the definition (`tress lint FOLDER` finds the same mistakes), and apply it again".to_owned(),
-        "Breaking" => "raise its schemaVersion or give it a new name (`tress plan FOLDER` tells what breaks), and apply it again".to_owned(),
+        "Breaking" => {
+            "raise its schemaVersion or give it a new name (`tress plan FOLDER` tells what breaks), and apply it again".to_owned()
+        }
         "ReferenceMissing" => "apply what it names; nothing else is to be done".to_owned(),
         "ConnectionNotAllowed" => {
             format!("ask those who run Tress to admit namespace {} to that connection, or name another", item.namespace)
         }
-        "ConnectionIdentityChanged" => "ask those who run Tress to let the connection lead where it led; or give the definition a new name".to_owned(),
+        "ConnectionIdentityChanged" => {
+            "ask those who run Tress to let the connection lead where it led; or give the definition a new name".to_owned()
+        }
         "SemanticsUnsupported" | "OperatorTooOld" => "ask those who run Tress for a newer release of it".to_owned(),
         "Paused" => tress(&format!("resume {word}")),
         "AttemptFailed" => format!("remove what stopped it, then {}", tress(&format!("retry {}", item.name))),
         "JobFailed" => format!("{} shows which job; then {}", tress(&format!("status {word}")), kubectl("logs job/NAME")),
-        "NotObserved" => "wait a moment; if it stays so, look whether the operator runs: kubectl get pods -A -l app.kubernetes.io/name=tress-operator".to_owned(),
+        "NotObserved" => {
+            "wait a moment; if it stays so, look whether the operator runs: kubectl get pods -A -l app.kubernetes.io/name=tress-operator"
+                .to_owned()
+        }
         _ => tress(&format!("status {word} --watch")),
     })
 }

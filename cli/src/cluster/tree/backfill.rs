@@ -32,7 +32,12 @@ pub fn item(view: &View<'_>, backfill: &Backfill) -> Item {
     }
     // Its conditions say why, where the phase does not.
     if item.state != State::Ready {
-        item.message = status.conditions.iter().find(|c| c.type_ == "Stalled" || c.type_ == "Ready").map(|c| c.message.clone()).filter(|m| !m.is_empty());
+        item.message = status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == "Stalled" || c.type_ == "Ready")
+            .map(|c| c.message.clone())
+            .filter(|m| !m.is_empty());
     }
     item.children = workload::jobs_of(view, (namespace, name));
     item.next = match item.state {
@@ -50,13 +55,17 @@ fn progress(item: &mut Item, status: &BackfillStatus) {
     let count = |n: i64| grouped(u64::try_from(n).unwrap_or(0));
     // Workers share the tasks: what is done is told by worker.
     if let (Some(done), Some(workers)) = (status.done, status.workers) {
-        let shown = if item.state == State::Going { format!("{} of {} workers done", count(done), count(workers.into())) } else { String::new() };
+        let shown =
+            if item.state == State::Going { format!("{} of {} workers done", count(done), count(workers.into())) } else { String::new() };
         item.facts.put("done", done, shown);
         item.facts.put("workers", workers, "");
     }
-    for (name, value, words) in
-        [("tasks", status.tasks, "tasks"), ("rawEvents", status.raw_events, "raw events"), ("rows", status.rows, "rows"), ("dead", status.dead, "dead letters")]
-    {
+    for (name, value, words) in [
+        ("tasks", status.tasks, "tasks"),
+        ("rawEvents", status.raw_events, "raw events"),
+        ("rows", status.rows, "rows"),
+        ("dead", status.dead, "dead letters"),
+    ] {
         if let Some(value) = value.filter(|value| *value > 0 || name != "dead") {
             item.facts.put(name, value, format!("{} {words}", count(value)));
         }

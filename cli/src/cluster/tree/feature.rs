@@ -112,9 +112,8 @@ pub fn reads(view: &View<'_>, namespace: &str, revision: Option<&str>) -> Vec<It
 /// The pool that an endpoint leads to: `tress-default.movies.svc:7400`.
 fn pool(view: &View<'_>, namespace: &str, endpoint: Option<&str>) -> Option<Item> {
     let service = endpoint?.split(['.', ':']).next()?;
-    let is = |d: &&std::sync::Arc<Deployment>| {
-        d.metadata.namespace.as_deref() == Some(namespace) && d.metadata.name.as_deref() == Some(service)
-    };
+    let is =
+        |d: &&std::sync::Arc<Deployment>| d.metadata.namespace.as_deref() == Some(namespace) && d.metadata.name.as_deref() == Some(service);
     view.seen.deployments.iter().find(is).map(|deployment| workload::deployment(view, deployment, "pool"))
 }
 

@@ -36,7 +36,11 @@ pub fn line(view: &View<'_>, rollout: &SequenceRollout) -> Item {
         item.facts.put("phase", format!("{phase:?}"), if is_paused { format!("in {phase:?}") } else { String::new() });
     }
     if let Some(reason) = reason {
-        item.facts.put("phaseReason", format!("{reason:?}"), if item.state == State::Failed { format!("{reason:?}") } else { String::new() });
+        item.facts.put(
+            "phaseReason",
+            format!("{reason:?}"),
+            if item.state == State::Failed { format!("{reason:?}") } else { String::new() },
+        );
     }
     let since = since.as_ref().map(|since| since.0.as_microsecond());
     let ends = |ago: String| if item.state == State::Going { format!("for {ago}") } else { format!("{ago} ago") };

@@ -20,7 +20,11 @@ pub fn item(view: &View<'_>, signal: &SignalDefinition) -> Item {
         item.facts.put("paused", true, "paused");
     }
     if let Some(used) = &status.used_by {
-        let shown = if used.count == 0 { String::new() } else { format!("read by {}", counted(usize::try_from(used.count).unwrap_or(0), "feature")) };
+        let shown = if used.count == 0 {
+            String::new()
+        } else {
+            format!("read by {}", counted(usize::try_from(used.count).unwrap_or(0), "feature"))
+        };
         item.facts.put("usedBy", used.names.clone(), shown);
     }
     if let Some(change) = status.change.as_ref().filter(|change| change.class != Class::None) {
@@ -83,7 +87,11 @@ fn tell(item: &mut Item, revision: &SignalRevision, status: &SignalRevisionStatu
     let version = revision.spec.schema_version;
     item.facts.put("schemaVersion", version, format!("v{version}"));
     if let Some(needed) = status.needed {
-        item.facts.put("use", format!("{needed:?}"), if needed == Use::Running { String::new() } else { format!("{needed:?}").to_lowercase() });
+        item.facts.put(
+            "use",
+            format!("{needed:?}"),
+            if needed == Use::Running { String::new() } else { format!("{needed:?}").to_lowercase() },
+        );
         if needed != Use::Running && item.state == State::Going {
             item.state = State::Idle;
         }
@@ -115,7 +123,10 @@ fn archive(view: &View<'_>, namespace: &str, plan: &str) -> Vec<Item> {
         let containers = d.spec.iter().flat_map(|s| s.template.spec.iter()).flat_map(|s| &s.containers);
         let arguments: Vec<&str> = containers.flat_map(|c| c.args.iter().flatten()).map(String::as_str).collect();
         let given = |option: &str, value: &str| arguments.windows(2).any(|w| w == [option, value]);
-        d.metadata.namespace.as_deref() == Some(namespace) && arguments.contains(&"archive") && given("--connection", connection) && given("--topic", topic)
+        d.metadata.namespace.as_deref() == Some(namespace)
+            && arguments.contains(&"archive")
+            && given("--connection", connection)
+            && given("--topic", topic)
     };
     view.seen.deployments.iter().filter(archives).map(|d| workload::deployment(view, d, "archive")).collect()
 }

@@ -74,7 +74,10 @@ fn sound() -> Seen {
         "endpoint": "tress-default.movies.svc:7400", "contract": {"freshness": "Met", "completeness": "Unknown"},
         "rollout": {"name": "recent-1", "phase": "Succeeded"},
     });
-    put(&mut seen.features, ours("SequenceFeature", "recent", json!({"definition": {"signals": [{"name": "rating"}], "length": 5}}), status));
+    put(
+        &mut seen.features,
+        ours("SequenceFeature", "recent", json!({"definition": {"signals": [{"name": "rating"}], "length": 5}}), status),
+    );
     let spec = revision_spec(&json!({"feature": "recent", "signals": pinned()}), "f1", &json!({}));
     let revised = json!({"observedGeneration": 1, "conditions": ready("AsDeclared"), "use": "Running"});
     put(&mut seen.sequence_revisions, ours("SequenceRevision", "recent-abc", spec, revised));
@@ -121,8 +124,15 @@ fn troubled() -> Seen {
         "change": {"class": "Behavioural", "paths": []},
     });
     seen.features.clear();
-    put(&mut seen.features, ours("SequenceFeature", "recent", json!({"definition": {"signals": [{"name": "rating"}], "length": 5}, "paused": true}), status));
-    let spec = revision_spec(&json!({"feature": "recent", "signals": [{"namespace": "movies", "revision": "rating-def", "uid": "v", "digest": "s2"}, {"namespace": "shared", "revision": "click-x", "uid": "w", "digest": "s3"}]}), "f2", &json!({}));
+    put(
+        &mut seen.features,
+        ours("SequenceFeature", "recent", json!({"definition": {"signals": [{"name": "rating"}], "length": 5}, "paused": true}), status),
+    );
+    let spec = revision_spec(
+        &json!({"feature": "recent", "signals": [{"namespace": "movies", "revision": "rating-def", "uid": "v", "digest": "s2"}, {"namespace": "shared", "revision": "click-x", "uid": "w", "digest": "s3"}]}),
+        "f2",
+        &json!({}),
+    );
     put(&mut seen.sequence_revisions, ours("SequenceRevision", "recent-def", spec, json!({"observedGeneration": -1})));
     let target = json!({"revision": "recent-def", "uid": "u2", "digest": "0123456789abcdef0123456789abcdef", "sourceHash": "h1:y"});
     let rollout = json!({"feature": "recent", "attempt": 2, "target": target, "pool": "default", "class": "Behavioural",
@@ -133,7 +143,8 @@ fn troubled() -> Seen {
     let revised = json!({"observedGeneration": 1, "conditions": [condition("Ready", "False", "InProgress", "its history is being made")], "use": "Running", "demands": {"number": 1, "digest": "d"}});
     put(&mut seen.signal_revisions, ours("SignalRevision", "rating-def", spec, revised));
     put(&mut seen.deployments, deployment("rating-def", ("rating-def", "stream"), (0, 1), &["stream"]));
-    let words = json!({"version": 1, "role": "Stream", "outcome": "FailedForNow", "reasons": ["connect to kafka:9092: nobody answers"]}).to_string();
+    let words = json!({"version": 1, "role": "Stream", "outcome": "FailedForNow", "reasons": ["connect to kafka:9092: nobody answers"]})
+        .to_string();
     let crashing = json!({"phase": "Running", "containerStatuses": [{"name": "engine", "image": "", "imageID": "", "ready": false, "restartCount": 5,
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}, "lastState": {"terminated": {"exitCode": 1, "message": words}}}]});
     put(&mut seen.pods, pod("rating-def-1", ("rating-def", "stream"), crashing));
@@ -146,8 +157,13 @@ fn troubled() -> Seen {
         "status": {"succeeded": 4, "failed": 1, "conditions": [{"type": "Failed", "status": "True", "reason": "FailedIndexes", "message": "Job has failed indexes"}]},
     });
     put(&mut seen.jobs, job);
-    let words = json!({"version": 1, "role": "BackfillTasks", "outcome": "Failed", "reasons": ["task 7: raw/x.parquet was rewritten"]}).to_string();
-    let mut failed = pod("rating-second-work-7", ("rating-second", "backfill"), json!({"phase": "Failed", "containerStatuses": [{"name": "engine", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 2, "message": words}}}]}));
+    let words =
+        json!({"version": 1, "role": "BackfillTasks", "outcome": "Failed", "reasons": ["task 7: raw/x.parquet was rewritten"]}).to_string();
+    let mut failed = pod(
+        "rating-second-work-7",
+        ("rating-second", "backfill"),
+        json!({"phase": "Failed", "containerStatuses": [{"name": "engine", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 2, "message": words}}}]}),
+    );
     failed["metadata"]["labels"]["batch.kubernetes.io/job-name"] = json!("rating-second-work");
     put(&mut seen.pods, failed);
     let unplaced = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available: 3 Insufficient memory."}]});
@@ -160,7 +176,11 @@ fn troubled() -> Seen {
 
 fn said() -> Said {
     let served = Served { state: "ready".into(), reason: None, freshness: Some(2_000_000) };
-    Said { served: [("f1".to_owned(), served)].into(), lag: [(("movies".to_owned(), "rating-abc-1".to_owned()), 1_234)].into(), notes: Vec::new() }
+    Said {
+        served: [("f1".to_owned(), served)].into(),
+        lag: [(("movies".to_owned(), "rating-abc-1".to_owned()), 1_234)].into(),
+        notes: Vec::new(),
+    }
 }
 
 fn shown(seen: &Seen, words: &[&str]) -> String {
@@ -205,7 +225,11 @@ fn an_object_that_nobody_has_looked_at_is_neither_ready_nor_failed() {
     for (name, generation, status) in [
         ("new", 1, json!({"observedGeneration": -1})),
         ("changed", 2, json!({"observedGeneration": 1, "conditions": ready("AsDeclared")})),
-        ("invalid", 1, json!({"observedGeneration": 1, "conditions": [condition("Ready", "False", "Invalid", "x"), condition("Stalled", "True", "Invalid", "spec.definition.length: 0 is too small")]})),
+        (
+            "invalid",
+            1,
+            json!({"observedGeneration": 1, "conditions": [condition("Ready", "False", "Invalid", "x"), condition("Stalled", "True", "Invalid", "spec.definition.length: 0 is too small")]}),
+        ),
         ("without", 1, Value::Null),
     ] {
         let mut object = ours("SequenceFeature", name, json!({"definition": {"signals": [{"name": "rating"}], "length": 5}}), status);
