@@ -71,7 +71,9 @@ impl Said {
         for (question, port, answer) in answers {
             match answer {
                 Ok(text) => said.hear(question, &port, &text),
-                Err(e) => drop(silent.insert(format!("{e:#}"))),
+                Err(e) => {
+                    silent.insert(format!("{e:#}"));
+                }
             }
         }
         if let Some(first) = silent.first() {

@@ -64,13 +64,13 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::response::StatusDetails;
+    use serde_json::json;
 
     use super::*;
 
     fn status(code: u16, message: &str, kind: &str) -> Error {
-        let details = (!kind.is_empty()).then(|| StatusDetails { kind: kind.to_owned(), ..StatusDetails::default() });
-        Error::Api(Box::new(Status { code, message: message.to_owned(), details, ..Status::default() }))
+        let details = (!kind.is_empty()).then(|| json!({"kind": kind}));
+        Error::Api(Box::new(serde_json::from_value(json!({"code": code, "message": message, "details": details})).expect("a status")))
     }
 
     #[test]

@@ -280,7 +280,7 @@ spec: {definition: {signals: [{name: rating}], length: 5}}
         let is_broken = Arc::clone(&broken);
         let connect = move |_| {
             let is_broken = is_broken.load(Ordering::SeqCst);
-            async move { if is_broken { bail!("nothing listens on 7400") } else { Ok(TcpStream::connect(grpc).await?) } }
+            async move { if is_broken { bail!("nothing listens on 7400") } else { anyhow::Ok(TcpStream::connect(grpc).await?) } }
         };
         let tunnel = Tunnel::over(connect, watch::channel(None)).await.expect("a tunnel");
         let patience = Duration::from_secs(10);

@@ -130,9 +130,9 @@ pub async fn pause(cluster: &Cluster, target: &Target, pause: Pause) -> anyhow::
 async fn definition(cluster: &Cluster, name: &str) -> anyhow::Result<Kind> {
     let namespace = &cluster.namespace;
     let doing = format!("look for \"{name}\" in namespace {namespace}");
-    let (feature, signal) =
-        futures::try_join!(cluster.of::<SequenceFeature>(namespace).get_opt(name), cluster.of::<SignalDefinition>(namespace).get_opt(name))
-            .map_err(|e| told(e, &doing))?;
+    let (features, signals): (Api<SequenceFeature>, Api<SignalDefinition>) = (cluster.of(namespace), cluster.of(namespace));
+    let found = futures::try_join!(features.get_opt(name), signals.get_opt(name));
+    let (feature, signal) = found.map_err(|e| told(e, &doing))?;
     match (feature, signal) {
         (Some(_), None) => Ok(Kind::Feature),
         (None, Some(_)) => Ok(Kind::Signal),
