@@ -101,8 +101,9 @@ pub fn reads(view: &View<'_>, namespace: &str, revision: Option<&str>) -> Vec<It
     let mut items = Vec::new();
     for pinned in &revision.spec.signals {
         let mut item = signal::revision(view, (&pinned.namespace, &pinned.revision), "reads");
-        if view.detail == Detail::Brief {
+        if view.detail == Detail::Brief && item.state != State::Unknown {
             item.children.clear();
+            item.message = None;
         }
         items.push(item);
     }

@@ -49,13 +49,13 @@ pub fn item(view: &View<'_>, signal: &SignalDefinition) -> Item {
         let used = revision.status.as_ref().and_then(|s| s.needed);
         if is_present || used == Some(Use::Running) || view.detail == Detail::Whole {
             let name = revision.metadata.name.as_deref().unwrap_or_default();
-            item.children.push(self::revision(view, (namespace, name), if is_present { "revision" } else { "older" }));
+            item.children.push(self::revision(view, (namespace, name), if is_present { "revision" } else { "other" }));
         } else {
             kept += 1;
         }
     }
     if kept > 0 {
-        item.facts.put("kept", kept, format!("{} kept", counted(kept, "older revision")));
+        item.facts.put("others", kept, format!("{} not shown", counted(kept, "other revision")));
     }
     item
 }

@@ -150,6 +150,9 @@ fn pod(view: &View<'_>, pod: &Pod) -> Item {
         (None, Some(unplaced)) => (unplaced.reason.clone(), unplaced.message.clone()),
         (None, None) => (status.and_then(|s| s.phase.clone()), last_words(pod)),
     };
+    if waiting.is_some() {
+        item.state = State::Failed;
+    }
     if waiting.is_some() || item.facts.shown().next().is_some() {
         let why = if waiting.and_then(|w| w.reason.as_deref()).is_some_and(|r| r.contains("Image")) { "describe" } else { "logs" };
         item.next = Some(match why {
