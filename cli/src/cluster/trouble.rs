@@ -12,7 +12,7 @@ pub fn told(error: Error, doing: &str) -> anyhow::Error {
     match error {
         Error::Api(status) => refused(&status, doing),
         Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => match code.as_u16() {
-            403 => anyhow!("{doing}: you may not; ask for `create` on pods/portforward in that namespace"),
+            403 => anyhow!("{doing}: you may not; ask for `get` and `create` on pods/portforward in that namespace"),
             404 => anyhow!("{doing}: the pod is gone; try again"),
             _ => anyhow!("{doing}: the cluster does not open a connection to the pod (status {code})"),
         },

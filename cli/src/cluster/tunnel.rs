@@ -141,8 +141,10 @@ async fn connect(pods: &Api<Pod>, port: &Port, said: &watch::Sender<Option<Strin
     let Port { namespace, pod, number } = port;
     let doing = format!("reach port {number} of pod {namespace}/{pod}");
     let opened = tokio::time::timeout(OPEN, pods.portforward(pod, &[*number])).await;
-    let mut forwarder =
-        opened.map_err(|_| anyhow!("{doing}: the cluster took more than {} s", OPEN.as_secs()))?.map_err(|e| told(e, &doing))?;
+    let mut forwarder = opened
+        .map_err(|_| anyhow!("{doing}: the cluster took more than {} s", OPEN.as_secs()))?
+        // Whatever the cluster refuses here, it was not the person who named the pod.
+        .map_err(|e| anyhow!("{}", told(e, &doing)))?;
     if let Some(failing) = forwarder.take_error(*number) {
         let said = said.clone();
         tokio::spawn(async move {

@@ -29,7 +29,7 @@ was: after the cause is gone it is read like any other, and one that was replaye
 
 On a cluster, a job with the engine's image reads them in the signal's namespace and tells them through the API server; nothing of them
 gets into a log, and the job is deleted afterwards. That needs `create` and `delete` on jobs, `list` on deployments, `list` and `watch`
-on pods, and `create` on pods/portforward.")]
+on pods, and `get` and `create` on pods/portforward.")]
 pub struct Arguments {
     #[command(subcommand)]
     what: What,

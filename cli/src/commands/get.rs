@@ -35,7 +35,7 @@ Examples:
   tress get recent-movies 196 -n movies                     from a cluster, as is `kubectl tress get recent-movies 196`
 
 Reads from the `tress dev` that runs in DIR; if none runs, from what is stored there. On a cluster, from a serving pod, through the
-API server: that needs `get` on the feature and on services, `list` on pods, and `create` on pods/portforward. The last line tells
+API server: that needs `get` on the feature and on services, `list` on pods, and `get` and `create` on pods/portforward. The last line tells
 how fresh and complete the sequence is. Times are RFC 3339 or microseconds since 1970.")]
 pub struct Arguments {
     /// The feature: its name, or namespace/name.

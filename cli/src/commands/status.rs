@@ -35,7 +35,7 @@ Examples:
   kubectl tress status recent-movies --watch        again whenever something changes
 
 On a cluster, what is not ready says why, and what may help stands behind an arrow. Exit code 0: all that is shown is ready; 1: not yet.
-Freshness and lag are asked of pods, through the API server: that needs `create` on pods/portforward, and is left out without it.")]
+Freshness and lag are asked of pods, through the API server: that needs `get` and `create` on pods/portforward, and is left out without it.")]
 pub struct Arguments {
     /// On a cluster, only this: feature/NAME, signal/NAME, rollout/NAME, backfill/NAME, or the name of a definition.
     #[arg(num_args = 0..=2, value_name = "KIND/NAME")]

@@ -225,7 +225,7 @@ fn who_may_not_is_told_what_to_ask_for() {
     let pods: &[(&str, &str, &[&str])] = &[("tress.dev", "*", &["get", "list"]), ("", "pods", &["list"]), ("", "services", &["get"])];
     let looker = Tool::of_account(server, "cli-rights", "looker", pods);
     let refused = looker.run(&["get", "recent-movies", "u1"]);
-    assert!(refused.err.contains("you may not; ask for `create` on pods/portforward"), "{refused:?}");
+    assert!(refused.err.contains("cannot get resource \"pods/portforward\""), "{refused:?}");
 }
 
 #[test]
@@ -234,14 +234,48 @@ fn what_is_no_cluster_is_told_at_once() {
     let unknown = tool.run(&["status", "--context", "prod"]);
     assert!(unknown.code == Some(2) && unknown.err.contains("--context prod: the kubeconfig has no such context; it has "), "{unknown:?}");
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config");
-    let text = std::fs::read_to_string(server.kubeconfig()).unwrap();
-    let address = text.lines().find_map(|line| line.trim().strip_prefix("server: ")).unwrap().to_owned();
-    std::fs::write(&config, text.replace(&address, "https://127.0.0.1:1")).unwrap();
+    let path = folder.path().join("config");
+    let mut config = server.kubectl(&["config", "view", "--raw", "-o", "json"], None).json();
+    config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
+    std::fs::write(&path, config.to_string()).unwrap();
     let began = std::time::Instant::now();
-    let nobody = Tool::with_kubeconfig(config.to_str().unwrap(), "x").run(&["status"]);
+    let nobody = Tool::with_kubeconfig(path.to_str().unwrap(), "x").run(&["status"]);
     assert!(nobody.code == Some(1) && nobody.err.contains("the cluster cannot be reached"), "{nobody:?}");
     assert!(began.elapsed() < Duration::from_secs(60), "it was tried again and again");
     let both = tool.run(&["status", "--dir", "x"]);
     assert!(both.code == Some(2) && both.err.contains("cannot be used with"), "{both:?}");
+}
+
+/// The job is one that the API server takes where the restricted standard is enforced; no pod of it starts here.
+#[test]
+fn dead_letters_are_asked_of_a_job_that_goes_with_whoever_asks() {
+    let (server, tool) = namespace("cli-letters");
+    all_is_well(server, "cli-letters");
+    let nothing = tool.run(&["deadletters", "list", "--signal", "rating"]);
+    assert!(nothing.code == Some(1) && nothing.err.contains("nothing of the engine runs in namespace cli-letters"), "{nothing:?}");
+    let unnamed = tool.run(&["deadletters", "list"]);
+    assert!(unnamed.code == Some(2) && unnamed.err.contains("--signal NAME"), "{unnamed:?}");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../operator/golden/stream-deployment.yaml");
+    let mut stream = server.kubectl(&["create", "--dry-run=client", "-o", "json", "-f", golden], None).json();
+    stream["metadata"]["namespace"] = json!("cli-letters");
+    server.create("cli-letters", &stream).succeeded();
+
+    let asking = tool.start(&["deadletters", "list", "--signal", "rating", "--payload"]);
+    let job = server.until("cli-letters", "job", |all| all.first().cloned());
+    let (made, pattern) = (&job["spec"]["template"]["spec"], &stream["spec"]["template"]["spec"]);
+    for same in ["serviceAccountName", "volumes", "securityContext"] {
+        for (number, part) in pattern[same].as_array().into_iter().flatten().enumerate() {
+            assert_eq!(made[same][number]["name"], part["name"], "{same}");
+        }
+    }
+    assert_eq!(made["serviceAccountName"], pattern["serviceAccountName"]);
+    assert_eq!(made["containers"][0]["image"], pattern["containers"][0]["image"]);
+    let arguments: Vec<&str> = made["containers"][0]["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    let uid = server.get("cli-letters", &signal_revision())["metadata"]["uid"].as_str().unwrap().to_owned();
+    assert!(arguments.windows(3).any(|w| w == ["deadletters", "--uid", uid.as_str()]), "{arguments:?}");
+    operator::engine_takes(&arguments);
+    asking.interrupt();
+    let ended = asking.ended();
+    assert_eq!(ended.code, Some(1));
+    server.until("cli-letters", "job", |all| all.is_empty().then_some(()));
 }

@@ -58,3 +58,18 @@ pub fn pod_is_ready(server: &Server, namespace: &str) {
         .kubectl(&["patch", "pod", "tress-default-1", "-n", namespace, "--subresource=status", "--type=strategic", "-p", &patch], None)
         .succeeded();
 }
+
+/// The engine understands how it is called: it gets as far as the platform file, which is not here.
+pub fn engine_takes(arguments: &[&str]) {
+    let engine = std::env::current_exe().unwrap().with_file_name("../tress-engine");
+    assert!(engine.exists(), "{} is not there: cargo build --workspace", engine.display());
+    let folder = tempfile::tempdir().unwrap();
+    let mut here: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+    for (option, file) in [("--platform", "platform.yaml"), ("--report", "report")] {
+        let at = here.iter().position(|a| a == option).unwrap();
+        here[at + 1] = folder.path().join(file).to_str().unwrap().to_owned();
+    }
+    let ended = std::process::Command::new(&engine).args(&here).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("read platform file"), "{told}");
+}

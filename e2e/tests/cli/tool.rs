@@ -135,6 +135,12 @@ impl Running {
         }
     }
 
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for its end.
     pub fn ended(mut self) -> Ended {
         let began = Instant::now();
