@@ -54,6 +54,16 @@ image: ## the images of Dockerfile, release build (BUILDER=podman for another bu
 	@scripts/need $(BUILDER)
 	@for target in engine operator; do $(BUILDER) build --target $$target --tag tress-$$target .; done
 
+PREFIX ?= $(HOME)/.local
+
+.PHONY: install
+install: ## `tress`, also as `kubectl tress`, into PREFIX/bin (release build; PREFIX=~/.local)
+	@cargo build --release --locked --package tress
+	@install -d "$(PREFIX)/bin"
+	@install -m 755 "$${CARGO_TARGET_DIR:-target}/release/tress" "$(PREFIX)/bin/tress"
+	@for name in kubectl-tress kubectl_complete-tress; do ln -sf tress "$(PREFIX)/bin/$$name"; done
+	@echo "$(PREFIX)/bin/tress; kubectl finds kubectl-tress where PATH has that folder"
+
 .PHONY: bless
 bless: ## rewrite generated files and golden outputs after an intended change
 	@TRESS_BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked --quiet

@@ -174,6 +174,14 @@ impl Reader {
         describe::revisions(&self.registry, feature, self.routes.current().get(feature).map(|r| &**r))
     }
 
+    /// Up to when all signals of a revision are applied; `None` = it is not ready here, or one of them has applied nothing yet.
+    #[must_use]
+    pub fn applied_through(&self, feature: &QualifiedName, digest: &str) -> Option<i64> {
+        let Some(State::Ready(revision)) = self.registry.state(feature, digest) else { return None };
+        let applied = revision.served.signal_states().iter().map(|state| state.applied_through).collect::<Option<Vec<i64>>>()?;
+        applied.into_iter().min()
+    }
+
     /// Forgets a revision and its counters. Requests that hold it finish.
     pub fn unload(&self, feature: &QualifiedName, digest: &str) {
         self.registry.unload(feature, digest);
