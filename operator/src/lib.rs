@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod name;
 pub mod needed;
 pub mod platform;
+pub mod process;
 pub mod queue;
 pub mod rollout;
 pub mod schedule;
