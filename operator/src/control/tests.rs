@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
@@ -74,6 +75,8 @@ impl ControlService for Counting {
 
 /// Listens as a pod of `namespace` does, with what is in its Secret.
 async fn serve(authorities: &Authorities, namespace: &str, trusts: &Authorities) -> (SocketAddr, Arc<AtomicUsize>) {
+    // As the process does at its start; another test may have done it.
+    let _ = aws_lc_rs::default_provider().install_default();
     let leaf = authorities.leaf(&Purpose::Server(server_name(namespace)), Timestamp::now()).unwrap();
     let tls = ServerTlsConfig::new()
         .identity(Identity::from_pem(&leaf.certificate, &leaf.key))

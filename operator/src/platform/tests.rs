@@ -42,7 +42,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
         let issues = Platform::parse(text, &Scopes::All).unwrap_err();
         issues.iter().map(|i| format!("{} {}:{}", i.path, i.position.unwrap().line, i.position.unwrap().column)).collect()
     };
-    assert_eq!(places(&bad), ["pools.default.replicas 6:28", "pools.big.memroy 6:72", "engine.semantics 8:46", "quiet 9:8"]);
+    assert_eq!(places(&bad), ["pools.default.replicas 6:29", "pools.big.memroy 6:64", "engine.semantics 8:35", "quiet 9:8"]);
     // What only a second look finds is told together, too.
     let bad = FULL
         .replace("default: {replicas", "Deflt: {replicas")

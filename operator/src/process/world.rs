@@ -43,7 +43,7 @@ impl World {
     /// Runs until the process is told to end.
     pub async fn run(arguments: Run) -> anyhow::Result<()> {
         let Run { namespace, watch_namespaces, http, identity, log_format: _ } = arguments;
-        // One provider for all connections; it is the only one that is linked.
+        // One provider for all connections, whatever else is linked.
         aws_lc_rs::default_provider().install_default().map_err(|_| anyhow!("choose how to encrypt: it was chosen already"))?;
         let (clock, shutdown) = (Clock::system(), CancellationToken::new());
         let world = Self {
