@@ -140,6 +140,14 @@ pub struct SignalRevisionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "bound::time")]
     pub scheduled: Option<Time>,
+    /// Since when nothing needs it. Omitted = something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub gone: Option<Time>,
+    /// Since when what belongs to it is being dropped: from then on it is never used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub dropping: Option<Time>,
 }
 
 /// What `prepare` reported.

@@ -13,6 +13,7 @@
 
 pub mod attempt;
 pub mod backfill;
+pub mod compile;
 pub mod label;
 pub mod name;
 pub mod needed;
