@@ -42,7 +42,8 @@ impl<V> Memo<V> {
         value
     }
 
-    fn find(&self, key: &str) -> Option<Arc<V>> {
+    /// What is remembered of `key`.
+    pub fn find(&self, key: &str) -> Option<Arc<V>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.uses += 1;
         let now = kept.uses;

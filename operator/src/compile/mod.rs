@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! SignalDefinition ─────────────────────────────────▶ Compiler::signal  ─▶ plan, or all issues
-//! SequenceFeature ─▶ reads (definition, revision) ──▶ Compiler::feature ─▶ plan and pins, or what is missing, or all issues
-//! SignalRevision ───────────────────────────────────▶ Compiler::plan    ─▶ its plan, checked against its digest
+//! SequenceFeature ─▶ reads (definition, revision) ──▶ compile::feature  ─▶ plan and pins, or what is missing, or all issues
+//! SignalRevision ─▶ read back once ─────────────────▶ compile::plan     ─▶ its plan, checked against its digest
 //! ```
 //! A feature is compiled against *revisions* of signals, never against their definitions: a signal's new spec that has mistakes, that
 //! would break readers or that is not looked at yet changes nothing for the features that read it.
@@ -14,11 +14,12 @@ mod reads;
 mod tests;
 mod told;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use tress_configs::compile::{Pinned, QualifiedObject};
-use tress_configs::definition::{API_VERSION, Metadata, Object, SignalObject, Update};
+use tress_configs::definition::{API_VERSION, FeatureObject, Metadata, Object, SignalObject, Update};
 use tress_configs::name::QualifiedName;
 use tress_configs::plan::SignalPlan;
 use tress_configs::{Compiled, Issue, Pins, Plan, compile};
@@ -27,15 +28,21 @@ use tress_crds::{SequenceFeature, SignalDefinition, SignalRevision};
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::memo::Memo;
-pub use self::reads::{Read, choose, read_of, unobserved};
+pub use self::reads::{Read, choose, read_of, reads_of, unobserved};
 pub use self::told::{message, warnings};
+use crate::context::Context;
+use crate::error::{Error, Result};
 
-/// Compiles, and remembers by UID and generation. Cheap to share; answers are the same whether they were remembered or not.
+/// Compiles, and remembers by UID and generation; answers are the same whether they were remembered or not. Cheap to clone; clones share
+/// what they remember.
+#[derive(Debug, Clone, Default)]
+pub struct Compiler(Arc<Remembered>);
+
 #[derive(Debug)]
-pub struct Compiler {
+struct Remembered {
     signals: Memo<Result<Compiled, Vec<Issue>>>,
     features: Memo<Feature>,
-    plans: Memo<Result<Arc<SignalPlan>, String>>,
+    plans: Memo<SignalPlan>,
 }
 
 /// What became of a feature.
@@ -58,7 +65,7 @@ const BUDGET: usize = 6 << 20;
 /// What a list of issues counts as.
 const ISSUES: usize = 4096;
 
-impl Default for Compiler {
+impl Default for Remembered {
     fn default() -> Self {
         Self { signals: Memo::new(BUDGET), features: Memo::new(BUDGET), plans: Memo::new(BUDGET) }
     }
@@ -68,7 +75,7 @@ impl Compiler {
     /// What became of a signal's definition.
     #[must_use]
     pub fn signal(&self, definition: &SignalDefinition) -> Arc<Result<Compiled, Vec<Issue>>> {
-        self.signals.get_or(stamp(definition), || {
+        self.0.signals.get_or(stamp(definition), || {
             let object = definition.object();
             let compiled = one(&[object.clone()], &QualifiedObject::of(&object), &Pins::default());
             let weight = weight(compiled.as_ref().ok());
@@ -76,74 +83,121 @@ impl Compiler {
         })
     }
 
-    /// What became of a feature that reads these: see [`reads`]. Every signal that it names needs its entry, in any order.
-    #[must_use]
-    pub fn feature(&self, feature: &SequenceFeature, reads: &[Read]) -> Arc<Feature> {
+    /// What became of a feature that reads these: see [`reads_of`]. `read_back` gives a revision with its plan, which the caches leave out;
+    /// `None` = it is gone.
+    ///
+    /// # Errors
+    /// Those of `read_back`.
+    pub async fn feature(
+        &self,
+        feature: &SequenceFeature,
+        reads: &[Read],
+        read_back: impl AsyncFn(&SignalRevision) -> Result<Option<SignalRevision>>,
+    ) -> Result<Arc<Feature>> {
         let mut key = stamp(feature);
         for Read { signal, definition, revision } in reads {
             let definition = definition.as_deref().map(stamp).unwrap_or_default();
             let revision = revision.as_deref().and_then(ResourceExt::uid).unwrap_or_default();
             key.push_str(&format!("|{signal} {definition} {revision}"));
         }
-        self.features.get_or(key, || {
-            let made = self.compiled(feature, reads);
+        if let Some(remembered) = self.0.features.find(&key) {
+            return Ok(remembered);
+        }
+        let mut plans = BTreeMap::new();
+        for read in reads {
+            let Some(revision) = read.revision.as_deref() else { continue };
+            match self.plan(revision, &read_back).await {
+                Ok(plan) => drop(plans.insert(read.signal.clone(), plan)),
+                // Nothing is remembered of it: it may be another one soon.
+                Err(Error::Invalid { message }) => return Ok(Arc::new(Feature::Missing(message))),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(self.0.features.get_or(key, || {
+            let made = compiled(feature, reads, &plans);
             let compiled = if let Feature::Compiled { compiled, .. } = &made { Some(compiled) } else { None };
             let weight = weight(compiled);
             (made, weight)
-        })
+        }))
     }
 
     /// The plan of a signal's revision.
     ///
     /// # Errors
-    /// A sentence, where the plan is damaged or of a newer program.
-    pub fn plan(&self, revision: &SignalRevision) -> Result<Arc<SignalPlan>, String> {
-        let text = &revision.spec.compiled.plan;
+    /// `Invalid` where it is gone, damaged or of a newer program; those of `read_back`.
+    pub async fn plan(
+        &self,
+        revision: &SignalRevision,
+        read_back: impl AsyncFn(&SignalRevision) -> Result<Option<SignalRevision>>,
+    ) -> Result<Arc<SignalPlan>> {
         let key = revision.uid().unwrap_or_default();
-        let plan = self.plans.get_or(key, || (checked(text, &revision.spec.compiled.digest).map(Arc::new), text.len()));
-        Result::clone(&plan)
+        if let Some(remembered) = self.0.plans.find(&key) {
+            return Ok(remembered);
+        }
+        let about = |why: &str| Error::invalid(format!("the signal revision {}: {why}", revision.name_any()));
+        let whole = read_back(revision).await?.filter(|whole| whole.uid() == revision.uid());
+        let whole = whole.ok_or_else(|| about("it is gone"))?;
+        let text = &whole.spec.compiled.plan;
+        let plan = checked(text, &whole.spec.compiled.digest).map_err(|why| about(&why))?;
+        Ok(self.0.plans.get_or(key, || (plan, text.len())))
     }
+}
 
-    fn compiled(&self, feature: &SequenceFeature, reads: &[Read]) -> Feature {
-        let mut object = feature.object();
-        let named = object.name();
-        let Object::SequenceFeature(held) = &mut object else { return Feature::Missing("it is no feature".to_owned()) };
-        let mut pins = Pins::default();
-        let mut known: Vec<Object> = Vec::with_capacity(reads.len() + 1);
-        for used in &mut held.spec.definition.signals {
-            let signal = QualifiedName::new(used.namespace.as_deref().unwrap_or(&named.namespace), &used.name);
-            let read = reads.iter().find(|read| read.signal == signal);
-            let Some(definition) = read.and_then(|read| read.definition.as_deref()) else {
-                return Feature::Missing(format!("there is no signal {signal}"));
-            };
-            let wanted = used.schema_version.unwrap_or(1);
-            let Some(revision) = read.and_then(|read| read.revision.as_deref()) else {
-                return Feature::Missing(format!(
-                    "the signal {signal} has no revision of schema version {wanted} yet: see its own conditions"
-                ));
-            };
-            let plan = match self.plan(revision) {
-                Ok(plan) => plan,
-                Err(why) => return Feature::Missing(format!("the revision {} of the signal {signal}: {why}", revision.name_any())),
-            };
-            pins.insert(named.clone(), Pinned { plan, source_hash: revision.spec.compiled.source_hash.clone() });
-            // Which revision is read was chosen before; compile is told to stay on it. Neither plan nor source hash knows of this.
-            used.update = Some(Update::Hold);
-            let outline = Object::SignalDefinition(outline(definition));
-            if !known.contains(&outline) {
-                known.push(outline);
-            }
-        }
-        let wanted = QualifiedObject::of(&object);
-        known.push(object);
-        let compiled = match one(&known, &wanted, &pins) {
-            Ok(compiled) => compiled,
-            Err(issues) => return Feature::Invalid(issues),
+/// What became of a feature, as the caches have what it names. `live`: what its live revision reads; `update: Hold` stays on it.
+///
+/// # Errors
+/// When a revision cannot be read back.
+pub async fn feature(context: &Context, feature: &SequenceFeature, live: &[PinnedSignal]) -> Result<Arc<Feature>> {
+    let reads = reads_of(&context.cluster, feature, live);
+    context.compiled.feature(feature, &reads, async |revision| read_back(context, revision).await).await
+}
+
+/// The plan of a signal's revision.
+///
+/// # Errors
+/// `Invalid` where it is gone, damaged or of a newer program; others when it cannot be read back.
+pub async fn plan(context: &Context, revision: &SignalRevision) -> Result<Arc<SignalPlan>> {
+    context.compiled.plan(revision, async |revision| read_back(context, revision).await).await
+}
+
+async fn read_back(context: &Context, revision: &SignalRevision) -> Result<Option<SignalRevision>> {
+    context.writer.fresh(&revision.namespace().unwrap_or_default(), &revision.name_any()).await
+}
+
+fn compiled(feature: &SequenceFeature, reads: &[Read], plans: &BTreeMap<QualifiedName, Arc<SignalPlan>>) -> Feature {
+    let mut spec = feature.spec.0.clone();
+    let metadata = Metadata { name: feature.name_any(), namespace: feature.namespace() };
+    let named = metadata.qualified();
+    let mut pins = Pins::default();
+    let mut known: Vec<Object> = Vec::with_capacity(reads.len() + 1);
+    for used in &mut spec.definition.signals {
+        let signal = QualifiedName::new(used.namespace.as_deref().unwrap_or(&named.namespace), &used.name);
+        let read = reads.iter().find(|read| read.signal == signal);
+        let Some(definition) = read.and_then(|read| read.definition.as_deref()) else {
+            return Feature::Missing(format!("there is no signal {signal}"));
         };
-        match pinned(&compiled, reads) {
-            Some(signals) => Feature::Compiled { compiled, signals },
-            None => Feature::Missing("a revision that it reads has another digest than its plan says".to_owned()),
+        let (Some(revision), Some(plan)) = (read.and_then(|read| read.revision.as_deref()), plans.get(&signal)) else {
+            let wanted = used.schema_version.unwrap_or(1);
+            return Feature::Missing(format!("the signal {signal} has no revision of schema version {wanted} yet: see its conditions"));
+        };
+        pins.insert(named.clone(), Pinned { plan: Arc::clone(plan), source_hash: revision.spec.compiled.source_hash.clone() });
+        // Which revision is read was chosen before; compile is told to stay on it. Neither plan nor source hash knows of this.
+        used.update = Some(Update::Hold);
+        let outline = Object::SignalDefinition(outline(definition));
+        if !known.contains(&outline) {
+            known.push(outline);
         }
+    }
+    let object = Object::SequenceFeature(FeatureObject { api_version: API_VERSION.to_owned(), metadata, spec });
+    let wanted = QualifiedObject::of(&object);
+    known.push(object);
+    let compiled = match one(&known, &wanted, &pins) {
+        Ok(compiled) => compiled,
+        Err(issues) => return Feature::Invalid(issues),
+    };
+    match pinned(&compiled, reads) {
+        Some(signals) => Feature::Compiled { compiled, signals },
+        None => Feature::Missing("a revision that it reads has another digest than its plan says".to_owned()),
     }
 }
 

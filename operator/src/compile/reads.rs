@@ -8,6 +8,8 @@ use tress_configs::name::QualifiedName;
 use tress_crds::revision::PinnedSignal;
 use tress_crds::{SequenceFeature, SignalDefinition, SignalRevision};
 
+use crate::cluster::Cluster;
+
 /// A signal as a feature reads it.
 #[derive(Debug, Clone)]
 pub struct Read {
@@ -18,20 +20,27 @@ pub struct Read {
     pub revision: Option<Arc<SignalRevision>>,
 }
 
-/// Of each signal that a feature names what there is. `definition` and `revisions` look it up, the latter with all revisions of the
-/// signal's namespace. `live`: what the live revision of the feature reads; `update: Hold` stays on it.
+/// Of each signal that a feature names what there is, as the caches have it. `live`: what its live revision reads.
+#[must_use]
+pub fn reads_of(cluster: &Cluster, feature: &SequenceFeature, live: &[PinnedSignal]) -> Vec<Read> {
+    let definition = |signal: &QualifiedName| cluster.signals.get(&signal.namespace, &signal.name);
+    read_of(feature, live, definition, |signal| cluster.signal_revisions.made_for(&signal.namespace, &signal.name))
+}
+
+/// The same, where `definition` and `revisions` look it up, the latter with all revisions of a
+/// signal. `live`: what the live revision of the feature reads; `update: Hold` stays on it.
 #[must_use]
 pub fn read_of(
     feature: &SequenceFeature,
     live: &[PinnedSignal],
     definition: impl Fn(&QualifiedName) -> Option<Arc<SignalDefinition>>,
-    revisions: impl Fn(&str) -> Vec<Arc<SignalRevision>>,
+    revisions: impl Fn(&QualifiedName) -> Vec<Arc<SignalRevision>>,
 ) -> Vec<Read> {
     let own = feature.namespace().unwrap_or_default();
     let read = |used: &SignalUse| {
         let signal = QualifiedName::new(used.namespace.as_deref().unwrap_or(&own), &used.name);
         let definition = definition(&signal);
-        let revision = definition.as_deref().and_then(|definition| choose(definition, &revisions(&signal.namespace), used, live));
+        let revision = definition.as_deref().and_then(|definition| choose(definition, &revisions(&signal), used, live));
         Read { signal, definition, revision }
     };
     feature.spec.definition.signals.iter().map(read).collect()

@@ -1,3 +1,4 @@
+use futures::FutureExt;
 use serde_json::{Value, json};
 use tress_configs::compile::signal_source_hash;
 use tress_configs::plan::canonical;
@@ -59,7 +60,20 @@ fn feature(namespace: &str, signals: Value) -> SequenceFeature {
 
 fn read(definition: &SignalDefinition, revision: Option<&Arc<SignalRevision>>) -> Read {
     let signal = QualifiedName::new("movies", definition.name_any());
-    Read { signal, definition: Some(Arc::new(definition.clone())), revision: revision.cloned() }
+    Read { signal, definition: Some(Arc::new(definition.clone())), revision: revision.map(|revision| lean(revision)) }
+}
+
+/// As the caches have it: without its plan.
+fn lean(revision: &SignalRevision) -> Arc<SignalRevision> {
+    let mut lean = revision.clone();
+    lean.spec.compiled.plan = String::new();
+    Arc::new(lean)
+}
+
+/// What becomes of a feature, where `whole` is what the API server has of the revision.
+fn made(compiler: &Compiler, feature: &SequenceFeature, reads: &[Read], whole: Option<&SignalRevision>) -> Arc<Feature> {
+    let read_back = async |_: &SignalRevision| Ok(whole.cloned());
+    compiler.feature(feature, reads, read_back).now_or_never().unwrap().unwrap()
 }
 
 fn with_column(name: &str) -> impl FnOnce(&mut Value) {
@@ -89,7 +103,8 @@ fn a_feature_reads_the_revision_that_is_chosen_and_not_what_its_signal_says_now(
     // The signal's spec has gone bad, or its new revision is not made yet.
     for after in [definition("rating", |o| o["spec"]["definition"]["entity"]["field"] = json!("x")), definition("rating", with_column("c"))]
     {
-        let made = Compiler::default().feature(&feature("movies", json!([{"name": "rating"}])), &[read(&after, Some(&revision))]);
+        let one = feature("movies", json!([{"name": "rating"}]));
+        let made = made(&Compiler::default(), &one, &[read(&after, Some(&revision))], Some(&revision));
         let Feature::Compiled { compiled, signals } = made.as_ref() else { panic!("{made:?}") };
         assert_eq!((signals[0].uid.as_str(), &signals[0].digest), ("r1", &revision.spec.compiled.digest));
         assert_eq!(compiled.plan.as_feature().unwrap().columns.len(), 1);
@@ -101,7 +116,7 @@ fn whether_a_feature_holds_or_follows_makes_no_other_revision_of_it() {
     let signal = definition("rating", |_| {});
     let revision = revision(&signal, "r1", 1);
     let digest = |signals: Value| {
-        let made = Compiler::default().feature(&feature("movies", signals), &[read(&signal, Some(&revision))]);
+        let made = made(&Compiler::default(), &feature("movies", signals), &[read(&signal, Some(&revision))], Some(&revision));
         let Feature::Compiled { compiled, .. } = made.as_ref() else { panic!("{made:?}") };
         (compiled.digest.clone(), compiled.source_hash.clone())
     };
@@ -117,15 +132,18 @@ fn whether_a_feature_holds_or_follows_makes_no_other_revision_of_it() {
 fn what_is_not_there_yet_is_missing_and_no_mistake() {
     let signal = definition("rating", |_| {});
     let one = feature("movies", json!([{"name": "rating"}]));
-    let ask = |read: Read| match Compiler::default().feature(&one, &[read]).as_ref() {
+    let ask = |read: Read, whole: Option<&SignalRevision>| match made(&Compiler::default(), &one, &[read], whole).as_ref() {
         Feature::Missing(why) => why.clone(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(ask(Read { definition: None, ..read(&signal, None) }), "there is no signal movies/rating");
-    assert!(ask(read(&signal, None)).starts_with("the signal movies/rating has no revision of schema version 1 yet"));
-    let mut damaged = revision(&signal, "r1", 1).as_ref().clone();
+    assert_eq!(ask(Read { definition: None, ..read(&signal, None) }, None), "there is no signal movies/rating");
+    assert!(ask(read(&signal, None), None).starts_with("the signal movies/rating has no revision of schema version 1 yet"));
+    let revision = revision(&signal, "r1", 1);
+    let mut damaged = revision.as_ref().clone();
     damaged.spec.compiled.plan.push(' ');
-    assert!(ask(read(&signal, Some(&Arc::new(damaged)))).contains("digest"));
+    assert!(ask(read(&signal, Some(&revision)), Some(&damaged)).contains("digest"));
+    damaged.metadata.uid = Some("another".to_owned());
+    assert!(ask(read(&signal, Some(&revision)), Some(&damaged)).contains("it is gone"));
 }
 
 #[test]
@@ -138,11 +156,13 @@ fn a_signal_is_for_the_namespaces_that_it_is_shared_with() {
     let revision = revision(&signal, "r1", 1);
     let elsewhere = feature("ranking", json!([{"name": "rating", "namespace": "movies"}]));
     let compiler = Compiler::default();
-    let refused = compiler.feature(&elsewhere, &[read(&signal, Some(&revision))]);
+    let refused = made(&compiler, &elsewhere, &[read(&signal, Some(&revision))], Some(&revision));
     let Feature::Invalid(issues) = refused.as_ref() else { panic!("{refused:?}") };
     assert_eq!(format!("{:?}", issues[0].code), "NotShared");
-    // The same feature again: what it reads has changed.
-    assert!(matches!(compiler.feature(&elsewhere, &[read(&shared, Some(&revision))]).as_ref(), Feature::Compiled { .. }));
+    // The same feature again: what it reads has changed. The plan is not read back again.
+    let allowed = made(&compiler, &elsewhere, &[read(&shared, Some(&revision))], None);
+    assert!(matches!(allowed.as_ref(), Feature::Compiled { .. }));
+    assert!(Arc::ptr_eq(&allowed, &made(&compiler, &elsewhere, &[read(&shared, Some(&revision))], None)));
 }
 
 #[test]
