@@ -1,11 +1,14 @@
 //! What every reconcile is given.
 
+use std::sync::Arc;
+
 use crate::apply::Writer;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::compile::Compiler;
 use crate::control::Pods;
 use crate::event::Events;
+use crate::needs::Needs;
 use crate::platform::Platforms;
 
 /// Cheap to clone; clones share everything.
@@ -24,4 +27,8 @@ pub struct Context {
     pub clock: Clock,
     /// Definitions, compiled once.
     pub compiled: Compiler,
+    /// How far revisions are needed, and who names which signal.
+    pub needs: Needs,
+    /// The operator's own namespace.
+    pub home: Arc<str>,
 }
