@@ -64,6 +64,7 @@ fn made(feature: &SequenceFeature, compiled: &Compiled, signals: &[PinnedSignal]
     let definition = feature.name_any();
     let spec = SequenceRevisionSpec {
         feature: definition.clone(),
+        semantics: compiled.plan.as_feature().and_then(|plan| i32::try_from(plan.semantics).ok()).unwrap_or(1),
         compiled: CompiledSource {
             source_hash: compiled.source_hash.clone(),
             digest: compiled.digest.clone(),

@@ -7,9 +7,6 @@ use super::{entry, is_available, of_made, route_of};
 use crate::context::Context;
 use crate::workload::pool_pods;
 
-/// A revision's annotation with the semantics of its plan.
-pub const SEMANTICS: &str = "tress.dev/semantics";
-
 /// What is seen of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -86,7 +83,7 @@ pub fn observe(context: &Context, place @ (namespace, pool): (&str, &str)) -> Se
     let uncovered = revisions
         .iter()
         .filter(|revision| revision.uid().is_some_and(|uid| routed.contains(&uid)))
-        .find(|revision| revision.annotations().get(SEMANTICS).and_then(|text| text.parse().ok()).is_some_and(|semantics| !runs(semantics)))
+        .find(|revision| !runs(revision.spec.semantics))
         .map(|revision| revision.name_any());
     Seen { wanted: platform.engine.image.clone(), current, uncovered, attempt, rolling, pools: others.len() }
 }
