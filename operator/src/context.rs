@@ -1,0 +1,27 @@
+//! What every reconcile is given.
+
+use crate::apply::Writer;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::compile::Compiler;
+use crate::control::Pods;
+use crate::event::Events;
+use crate::platform::Platforms;
+
+/// Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// What is there, with what was written just now.
+    pub cluster: Cluster,
+    /// The only way to change what is there.
+    pub writer: Writer,
+    /// The platform's configuration, as it is now.
+    pub platform: Platforms,
+    /// What serving pods say, and how they are told.
+    pub pods: Pods,
+    /// What people are told.
+    pub events: Events,
+    pub clock: Clock,
+    /// Definitions, compiled once.
+    pub compiled: Compiler,
+}
