@@ -6,6 +6,8 @@ use crate::cluster::Cluster;
 use crate::compile::Compiler;
 use crate::control::Pods;
 use crate::event::Events;
+use crate::feature::Memory;
+use crate::needs::Needs;
 use crate::platform::Platforms;
 
 /// Cheap to clone; clones share everything.
@@ -24,4 +26,8 @@ pub struct Context {
     pub clock: Clock,
     /// Definitions, compiled once.
     pub compiled: Compiler,
+    /// How far each revision is needed.
+    pub needs: Needs,
+    /// What is told of contracts, late.
+    pub contracts: Memory,
 }

@@ -23,15 +23,23 @@ pub mod context;
 pub mod control;
 pub mod error;
 pub mod event;
+pub mod feature;
+#[cfg(test)]
+mod fixture;
+pub mod jobs;
 pub mod label;
 pub mod leader;
 pub mod metrics;
 pub mod name;
+pub mod namespace;
 pub mod needed;
+pub mod needs;
 pub mod platform;
+pub mod pool;
 pub mod queue;
 pub mod rollout;
 pub mod schedule;
+pub mod sequence_revision;
 pub mod window;
 pub mod workload;
 

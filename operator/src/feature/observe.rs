@@ -14,14 +14,14 @@ use super::report::is_beyond;
 use super::seen::{Limits, Observed, Pool, Serving, Signal};
 use super::target::{is_of, pool_of};
 use crate::compile;
+use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Result;
 use crate::name;
+use crate::platform::NamespaceLimits;
 use crate::pool::{self, entry};
 use crate::queue::Key;
 
-/// The most revisions of a signal that run at a time.
-const MAX_RUNNING: usize = 3;
 /// The most paths of a change that are told.
 const MAX_PATHS: usize = 20;
 
@@ -129,14 +129,15 @@ const fn class(class: compatibility::Class) -> Class {
 fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature, live: &[PinnedSignal]) -> Limits {
     let (platform, cluster) = (context.platform.now(), &context.cluster);
     let namespace = feature.namespace().unwrap_or_default();
-    let allowed = &platform.limits;
+    let NamespaceLimits { features: most, running_revisions, .. } = &platform.limits.per_namespace;
+    let count = |most: i32| usize::try_from(most).unwrap_or_default();
     let features = cluster.features.within(&namespace);
-    let is_too_many = features.len() > allowed.features && is_beyond(feature, features.iter().map(|f| &**f), allowed.features);
-    let running = cluster.sequence_revisions.within(&namespace).iter().filter(|r| r.status.as_ref().is_some_and(|s| s.needed == Some(Use::Running))).count();
+    let is_too_many = features.len() > count(*most) && is_beyond(feature, features.iter().map(|f| &**f), count(*most));
     let pool = pool_of(feature);
     let mut limits = Limits {
-        features: is_too_many.then(|| format!("namespace {namespace} may have {} features", allowed.features)),
-        running: (running >= allowed.running_revisions).then(|| format!("namespace {namespace} may run {} revisions, and does", allowed.running_revisions)),
+        features: is_too_many.then(|| format!("namespace {namespace} may have {most} features")),
+        running: (running(cluster, &namespace) >= count(*running_revisions))
+            .then(|| format!("namespace {namespace} may run {running_revisions} revisions, and does")),
         pool: (!platform.pools.contains_key(pool)).then(|| format!("runtime.serving.pool: the platform has no pool {pool}")),
         ..Limits::default()
     };
@@ -145,30 +146,19 @@ fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature,
         let wanted = compiled.plan.as_feature().map_or(0, |plan| i64::from(plan.semantics));
         limits.semantics = (wanted < i64::from(least) || wanted > i64::from(most))
             .then(|| format!("its plan needs semantics {wanted}; the engine {} runs {least} to {most}", platform.engine.image));
-        let new = signals.iter().filter(|pin| live.iter().all(|read| read.uid != pin.uid));
-        limits.crowded = new.into_iter().find_map(|pin| crowded(context, pin));
+        let reads = compiled.plan.as_feature().map(|plan| plan.signals.iter().map(|read| read.name.clone()).collect::<Vec<_>>());
+        let new = reads.unwrap_or_default().into_iter().zip(signals.iter().cloned());
+        let new: Vec<_> = new.filter(|(_, pin)| live.iter().all(|read| read.uid != pin.uid)).collect();
+        limits.crowded = context.needs.look(cluster, context.clock.now()).needed.crowded(&new);
     }
     limits
 }
 
-/// Who runs the revisions of a signal of which no more may run.
-fn crowded(context: &Context, pin: &PinnedSignal) -> Option<String> {
-    let cluster = &context.cluster;
-    let wanted = cluster.signal_revisions.get(&pin.namespace, &pin.revision)?;
-    let all = cluster.signal_revisions.made_for(&pin.namespace, &wanted.spec.signal);
-    let runs = |r: &&Arc<tress_crds::SignalRevision>| r.status.as_ref().is_some_and(|status| status.needed == Some(Use::Running));
-    let running: Vec<_> = all.iter().filter(runs).collect();
-    if running.len() < MAX_RUNNING || running.iter().any(|revision| revision.uid().as_deref() == Some(pin.uid.as_str())) {
-        return None;
-    }
-    let reads = |revision: &SequenceRevision| {
-        let is_running = revision.status.as_ref().is_some_and(|status| status.needed == Some(Use::Running));
-        is_running && revision.spec.signals.iter().any(|read| running.iter().any(|r| r.uid().as_deref() == Some(read.uid.as_str())))
-    };
-    let readers = cluster.sequence_revisions.list();
-    let mut held: Vec<String> =
-        readers.iter().filter(|r| reads(r)).map(|r| format!("{}/{}", r.namespace().unwrap_or_default(), r.spec.feature)).collect();
-    held.sort();
-    held.dedup();
-    Some(format!("{}/{} is run for {}", pin.namespace, wanted.spec.signal, held.into_iter().take(10).collect::<Vec<_>>().join(", ")))
+/// Revisions of features and signals that run in a namespace.
+fn running(cluster: &Cluster, namespace: &str) -> usize {
+    let runs = |needed: Option<Use>| needed == Some(Use::Running);
+    let features = cluster.sequence_revisions.within(namespace);
+    let signals = cluster.signal_revisions.within(namespace);
+    features.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
+        + signals.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
 }

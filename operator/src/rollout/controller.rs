@@ -19,7 +19,7 @@ use crate::pool::entry::Pinned;
 use crate::pool::follow::Wish;
 use crate::pool::routes::{self, Wished};
 use crate::pool::told::Heard;
-use crate::pool::{features_of, of_routes};
+use crate::pool::of_routes;
 use crate::queue::{Key, Next, Triggers};
 
 /// How soon an attempt is looked at again whose pods do something.

@@ -20,13 +20,15 @@ pub fn demands(place: &Place, revision: &Owner, demanded: &Demanded) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(place, &list_of(revision), Role::Base, revision),
+        "metadata": metadata(place, &list_of(&revision.name), Role::Base, revision),
         "data": {"demands.json": list},
     })
 }
 
-fn list_of(revision: &Owner) -> String {
-    format!("{}-list", revision.name)
+/// What the list of a signal revision is called.
+#[must_use]
+pub fn list_of(revision: &str) -> String {
+    format!("{revision}-list")
 }
 
 fn pod<'a>(arguments: Vec<String>, given: Option<&'a str>, runtime: Option<&Resources>) -> Pod<'a> {
@@ -65,7 +67,7 @@ pub fn work(place: &Place, (backfill, spec): (&Owner, &BackfillSpec), revision: 
 /// The job that makes a backfill part of history, then base.
 #[must_use]
 pub fn seal(place: &Place, backfill: &Owner, revision: &Owner, number: i64) -> Value {
-    let list = list_of(revision);
+    let list = list_of(&revision.name);
     let arguments =
         words(&["backfill", "seal", "--uid", &revision.uid, "--backfill", &number.to_string(), "--demands", &given("demands.json")]);
     super::job::job(place, &name::job(&backfill.name, Job::Seal), Role::Backfill, backfill, &pod(arguments, Some(&list), None))
@@ -74,7 +76,7 @@ pub fn seal(place: &Place, backfill: &Owner, revision: &Owner, number: i64) -> V
 /// The job that makes base alone, for a demand that is not covered.
 #[must_use]
 pub fn base(place: &Place, revision: &Owner) -> Value {
-    let list = list_of(revision);
+    let list = list_of(&revision.name);
     let arguments = words(&["backfill", "base", "--uid", &revision.uid, "--demands", &given("demands.json")]);
     super::job::job(place, &name::job(&revision.name, Job::Base), Role::Base, revision, &pod(arguments, Some(&list), None))
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tress_configs::definition::{API_VERSION, Resources};
 
 pub use archive::{Archived, archive};
-pub use backfill::{base, demands, plan, seal, work};
+pub use backfill::{base, demands, list_of, plan, seal, work};
 pub use connections::{CONNECTIONS, connections};
 pub use drop::drop;
 pub use guard::{SERVICE_ACCOUNT, disruption, network, service_account};
