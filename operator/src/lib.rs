@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod compile;
 pub mod context;
 pub mod control;
+pub mod deletion;
 pub mod error;
 pub mod event;
 pub mod feature;
@@ -40,6 +41,8 @@ pub mod queue;
 pub mod rollout;
 pub mod schedule;
 pub mod sequence_revision;
+pub mod signal;
+pub mod signal_revision;
 pub mod window;
 pub mod workload;
 

@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use tress_configs::definition::{API_VERSION, Resources};
 
 pub use archive::{Archived, archive};
-pub use backfill::{base, demands, list_of, plan, seal, work};
-pub use connections::{CONNECTIONS, connections};
-pub use drop::drop;
+pub use backfill::{Filled, base, demands, list_of, plan, seal, work};
+pub use connections::{ALL_CONNECTIONS, CONNECTIONS, all_connections, connections};
+pub use drop::{drop, drop_elsewhere};
 pub use guard::{SERVICE_ACCOUNT, disruption, network, service_account};
 pub use prepare::{Revision, plan_of, prepare};
 pub use serving::{GRPC, Pool, pool, pool_guards, pool_pods, pool_service, route, routes_of};
