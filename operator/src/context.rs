@@ -1,5 +1,7 @@
 //! What every reconcile is given.
 
+use std::sync::Arc;
+
 use crate::apply::Writer;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -26,8 +28,10 @@ pub struct Context {
     pub clock: Clock,
     /// Definitions, compiled once.
     pub compiled: Compiler,
-    /// How far each revision is needed.
+    /// How far revisions are needed, and who names which signal.
     pub needs: Needs,
+    /// The operator's own namespace.
+    pub home: Arc<str>,
     /// What is told of contracts, late.
     pub contracts: Memory,
 }

@@ -117,8 +117,11 @@ mod tests {
 
     #[test]
     fn a_signal_revision_is_as_much_needed_as_the_most_alive_that_reads_it() {
-        let sequences =
-            [sequence("q1", 1, Use::Gone, &["s1"]), sequence("q2", 2, Use::Gone, &["s1", "s2"]), sequence("q3", 3, Use::Running, &["s2", "s3"])];
+        let sequences = [
+            sequence("q1", 1, Use::Gone, &["s1"]),
+            sequence("q2", 2, Use::Gone, &["s1", "s2"]),
+            sequence("q3", 3, Use::Running, &["s2", "s3"]),
+        ];
         let signals = [signal("s1", 1), signal("s2", 2), signal("s3", 3)];
         let uses = uses(&declared(&[("n/f", 1)], &["n/s"]), &sequences, &signals, at(9));
         assert_eq!(shown(&uses), "q1 Gone, q2 Kept, q3 Running, s1 Kept, s2 Running, s3 Running");

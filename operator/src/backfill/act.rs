@@ -33,9 +33,7 @@ pub(super) async fn act(context: &Context, looked: &Looked, effect: Effect) -> R
             _ if looked.share == 0 => Ok(()),
             _ => jobs::make(context, workload::work(&place, filled, &revision, (number, workers)), &looked.work, &inputs).await,
         },
-        Effect::Seal { number } => {
-            jobs::make(context, workload::seal(&place, filled, &revision, number), &looked.seal, &inputs).await
-        }
+        Effect::Seal { number } => jobs::make(context, workload::seal(&place, filled, &revision, number), &looked.seal, &inputs).await,
         Effect::Clear => {
             for Observed { job, .. } in [&looked.seal, &looked.work, &looked.plan] {
                 if let Some(job) = job {

@@ -17,10 +17,10 @@ use kube::ResourceExt;
 use tress_crds::{Backfill, SignalRevision};
 
 pub use self::decide::{Decision, Effect, Facts, Workers, covered, decide};
-pub use crate::jobs::Seen;
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Result;
+pub use crate::jobs::Seen;
 use crate::queue::{Key, Next, Triggers};
 
 /// What wakes a backfill: itself, its jobs, its revision, and others of its namespace that make room.
@@ -29,13 +29,17 @@ pub fn triggers() -> Triggers {
     Triggers::each(|cluster| &cluster.backfills)
         .made(|cluster| &cluster.jobs)
         .made(|cluster| &cluster.pods)
-        .when(|cluster| &cluster.signal_revisions, |context, revision: &SignalRevision| {
-            let (namespace, name) = (revision.namespace().unwrap_or_default(), revision.name_any());
-            going(&context.cluster, &namespace, |backfill| backfill.spec.revision == name)
-        })
-        .when(|cluster| &cluster.backfills, |context, other: &Backfill| {
-            going(&context.cluster, &other.namespace().unwrap_or_default(), |_| true)
-        })
+        .when(
+            |cluster| &cluster.signal_revisions,
+            |context, revision: &SignalRevision| {
+                let (namespace, name) = (revision.namespace().unwrap_or_default(), revision.name_any());
+                going(&context.cluster, &namespace, |backfill| backfill.spec.revision == name)
+            },
+        )
+        .when(
+            |cluster| &cluster.backfills,
+            |context, other: &Backfill| going(&context.cluster, &other.namespace().unwrap_or_default(), |_| true),
+        )
 }
 
 /// Looks at one backfill.

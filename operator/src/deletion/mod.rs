@@ -38,18 +38,25 @@ pub fn triggers() -> Triggers {
         let maps = context.cluster.maps.within(&context.home);
         maps.iter().filter(|map| read(map).is_some()).map(|map| Key::of(&**map)).collect()
     })
-    .when(|cluster| &cluster.maps, |context, map: &ConfigMap| {
-        let is_one = map.namespace().as_deref() == Some(&*context.home) && read(map).is_some();
-        if is_one { vec![Key::of(map)] } else { Vec::new() }
-    })
+    .when(
+        |cluster| &cluster.maps,
+        |context, map: &ConfigMap| {
+            let is_one = map.namespace().as_deref() == Some(&*context.home) && read(map).is_some();
+            if is_one { vec![Key::of(map)] } else { Vec::new() }
+        },
+    )
     .made(|cluster| &cluster.jobs)
     .made(|cluster| &cluster.pods)
-    .when(|cluster| &cluster.signal_revisions, |context, revision: &SignalRevision| {
-        revision.uid().map(|uid| Key::new(&*context.home, name::record(&uid))).into_iter().collect()
-    })
-    .when(|cluster| &cluster.sequence_revisions, |context, revision: &SequenceRevision| {
-        revision.spec.signals.iter().map(|pin| Key::new(&*context.home, name::record(&pin.uid))).collect()
-    })
+    .when(
+        |cluster| &cluster.signal_revisions,
+        |context, revision: &SignalRevision| revision.uid().map(|uid| Key::new(&*context.home, name::record(&uid))).into_iter().collect(),
+    )
+    .when(
+        |cluster| &cluster.sequence_revisions,
+        |context, revision: &SequenceRevision| {
+            revision.spec.signals.iter().map(|pin| Key::new(&*context.home, name::record(&pin.uid))).collect()
+        },
+    )
 }
 
 /// Looks at one record.

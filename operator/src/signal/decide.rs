@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
+use tress_configs::Compiled;
 use tress_configs::compatibility::{self, Class};
 use tress_configs::plan::{BatchPlan, Plan, SignalPlan, canonical};
-use tress_configs::Compiled;
 use tress_crds::condition::Reason;
 use tress_crds::definition;
 use tress_crds::revision::{ArchivedTopic, CompiledSource, SignalRevisionSpec};
@@ -19,9 +19,15 @@ use crate::{compile, label, name};
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// It makes no plan, or the platform does not allow it.
-    Refused { reason: Reason, message: String },
+    Refused {
+        reason: Reason,
+        message: String,
+    },
     /// Readers would break.
-    Breaking { change: definition::Change, message: String },
+    Breaking {
+        change: definition::Change,
+        message: String,
+    },
     /// It cannot be judged here: what was accepted before is a newer operator's, or damaged.
     Unknown(String),
     /// A revision of its name is on its way out: it is made anew after that.

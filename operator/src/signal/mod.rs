@@ -26,14 +26,18 @@ use crate::queue::{Key, Next, Triggers};
 #[must_use]
 pub fn triggers() -> Triggers {
     Triggers::each(|cluster| &cluster.signals)
-        .when(|cluster| &cluster.signal_revisions, |_, revision: &SignalRevision| {
-            vec![Key::new(revision.namespace().unwrap_or_default(), &revision.spec.signal)]
-        })
-        .when(|cluster| &cluster.features, |_, feature: &SequenceFeature| {
-            let own = feature.namespace().unwrap_or_default();
-            let used = feature.spec.definition.signals.iter();
-            used.map(|used| Key::new(used.namespace.as_ref().unwrap_or(&own), &used.name)).collect()
-        })
+        .when(
+            |cluster| &cluster.signal_revisions,
+            |_, revision: &SignalRevision| vec![Key::new(revision.namespace().unwrap_or_default(), &revision.spec.signal)],
+        )
+        .when(
+            |cluster| &cluster.features,
+            |_, feature: &SequenceFeature| {
+                let own = feature.namespace().unwrap_or_default();
+                let used = feature.spec.definition.signals.iter();
+                used.map(|used| Key::new(used.namespace.as_ref().unwrap_or(&own), &used.name)).collect()
+            },
+        )
 }
 
 /// Looks at one definition.

@@ -24,7 +24,9 @@ pub enum Action {
     Forget,
     Prepare,
     /// The stream, with this image, and what stands around its pods.
-    Stream { image: String },
+    Stream {
+        image: String,
+    },
     StopStream,
     Archive,
     StopArchive,

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_list_that_only_lost_features_is_covered_as_the_one_before_was() {
-        let both = Demands { covered: Some(3), ..next(Some(&Demands { number: 2, ..Demands::default() }), None, &wanted(&["a", "b"]), None) };
+        let both =
+            Demands { covered: Some(3), ..next(Some(&Demands { number: 2, ..Demands::default() }), None, &wanted(&["a", "b"]), None) };
         assert_eq!(both.number, 3);
         let less = next(Some(&both), Some(&list(3, &["a", "b"])), &wanted(&["b"]), Some(3));
         assert_eq!((less.number, less.covered), (4, Some(4)));

@@ -20,40 +20,57 @@ pub fn triggers() -> Triggers {
         .made(|cluster| &cluster.pods)
         .made(|cluster| &cluster.budgets)
         .made(|cluster| &cluster.network_policies)
-        .when(|cluster| &cluster.deployments, |context, deployment: &Deployment| {
-            let namespace = deployment.namespace().unwrap_or_default();
-            if role(deployment) == Some(Role::Archive.as_str()) {
-                return archiving(&context.cluster, &namespace);
-            }
-            made_for(deployment)
-        })
-        .when(|cluster| &cluster.maps, |context, map: &ConfigMap| {
-            let namespace = map.namespace().unwrap_or_default();
-            match role(map) {
-                Some(role) if role == Role::Serve.as_str() => {
-                    pinned(context.cluster.sequence_revisions.within(&namespace).iter().map(|revision| &**revision))
+        .when(
+            |cluster| &cluster.deployments,
+            |context, deployment: &Deployment| {
+                let namespace = deployment.namespace().unwrap_or_default();
+                if role(deployment) == Some(Role::Archive.as_str()) {
+                    return archiving(&context.cluster, &namespace);
                 }
-                Some(role) if role == Role::Drop.as_str() => Vec::new(),
-                _ => made_for(map),
-            }
-        })
-        .when(|cluster| &cluster.signals, |context, signal: &SignalDefinition| {
-            of_signal(&context.cluster, &signal.namespace().unwrap_or_default(), &signal.name_any())
-        })
-        .when(|cluster| &cluster.backfills, |_, backfill: &Backfill| {
-            vec![Key::new(backfill.namespace().unwrap_or_default(), &backfill.spec.revision)]
-        })
-        .when(|cluster| &cluster.sequence_revisions, |context, revision: &SequenceRevision| {
-            let mut keys = of_feature(&context.cluster, &revision.namespace().unwrap_or_default(), &revision.spec.feature);
-            keys.extend(pinned([revision]));
-            keys
-        })
-        .when(|cluster| &cluster.features, |context, feature: &SequenceFeature| {
-            of_feature(&context.cluster, &feature.namespace().unwrap_or_default(), &feature.name_any())
-        })
-        .when(|cluster| &cluster.rollouts, |context, rollout: &SequenceRollout| {
-            of_feature(&context.cluster, &rollout.namespace().unwrap_or_default(), &rollout.spec.feature)
-        })
+                made_for(deployment)
+            },
+        )
+        .when(
+            |cluster| &cluster.maps,
+            |context, map: &ConfigMap| {
+                let namespace = map.namespace().unwrap_or_default();
+                match role(map) {
+                    Some(role) if role == Role::Serve.as_str() => {
+                        pinned(context.cluster.sequence_revisions.within(&namespace).iter().map(|revision| &**revision))
+                    }
+                    Some(role) if role == Role::Drop.as_str() => Vec::new(),
+                    _ => made_for(map),
+                }
+            },
+        )
+        .when(
+            |cluster| &cluster.signals,
+            |context, signal: &SignalDefinition| of_signal(&context.cluster, &signal.namespace().unwrap_or_default(), &signal.name_any()),
+        )
+        .when(
+            |cluster| &cluster.backfills,
+            |_, backfill: &Backfill| vec![Key::new(backfill.namespace().unwrap_or_default(), &backfill.spec.revision)],
+        )
+        .when(
+            |cluster| &cluster.sequence_revisions,
+            |context, revision: &SequenceRevision| {
+                let mut keys = of_feature(&context.cluster, &revision.namespace().unwrap_or_default(), &revision.spec.feature);
+                keys.extend(pinned([revision]));
+                keys
+            },
+        )
+        .when(
+            |cluster| &cluster.features,
+            |context, feature: &SequenceFeature| {
+                of_feature(&context.cluster, &feature.namespace().unwrap_or_default(), &feature.name_any())
+            },
+        )
+        .when(
+            |cluster| &cluster.rollouts,
+            |context, rollout: &SequenceRollout| {
+                of_feature(&context.cluster, &rollout.namespace().unwrap_or_default(), &rollout.spec.feature)
+            },
+        )
 }
 
 fn role<K: ResourceExt>(object: &K) -> Option<&str> {
