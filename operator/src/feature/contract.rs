@@ -36,6 +36,13 @@ pub fn now(contract: &Contract, figures: Figures) -> ContractStatus {
     }
 }
 
+/// When completeness lapses though nothing changes.
+#[must_use]
+pub fn lapses(contract: &Contract, figures: Figures, now: Timestamp) -> Option<Timestamp> {
+    let left = SignedDuration::from_millis(contract.complete_within?.millis()).checked_sub(figures.sealed?)?;
+    now.checked_add(left).ok().filter(|at| *at > now)
+}
+
 /// Since when what is seen of features is otherwise than what is told. Cheap to clone; clones share it. Lost with the process, which only
 /// makes it slower to tell.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +108,8 @@ mod tests {
         assert_eq!(kept(None, None), (Kept::Unknown, Kept::Unknown));
         let nothing = Contract { freshness: None, complete_within: None };
         assert_eq!(now(&nothing, Figures::default()), told(Kept::Met));
+        let lapse = |sealed| lapses(&contract(), Figures { freshness: None, sealed: seconds(sealed) }, at(100)).map(Timestamp::as_second);
+        assert_eq!((lapse(Some(86_390)), lapse(Some(86_400)), lapse(None)), (Some(110), None, None));
     }
 
     #[test]

@@ -35,17 +35,19 @@ pub fn triggers() -> Triggers {
     Triggers::each::<SequenceFeature>(|cluster| &cluster.features)
         .made(|cluster| &cluster.sequence_revisions)
         .made(|cluster| &cluster.rollouts)
-        .when(|cluster| &cluster.signals, |context, signal| pool::readers_of(context, &Key::of(signal)))
+        .when(|cluster| &cluster.signals, |context, signal| {
+            let key = Key::of(signal);
+            pool::readers_of(context, &key.namespace, &key.name)
+        })
         .when(|cluster| &cluster.signal_revisions, |context, revision| {
-            let namespace = Key::of(revision).namespace;
-            pool::readers_of(context, &Key::new(namespace, revision.spec.signal.as_str()))
+            pool::readers_of(context, &Key::of(revision).namespace, &revision.spec.signal)
         })
         .when(|cluster| &cluster.deployments, |context, deployment| {
             let labels = deployment.metadata.labels.clone().unwrap_or_default();
             let is_stream = labels.get(label::ROLE).map(String::as_str) == Some(label::Role::Stream.as_str());
             let key = Key::of(deployment);
             let revision = is_stream.then(|| context.cluster.signal_revisions.get(&key.namespace, &key.name)).flatten();
-            revision.map(|r| pool::readers_of(context, &Key::new(key.namespace, r.spec.signal.as_str()))).unwrap_or_default()
+            revision.map(|r| pool::readers_of(context, &key.namespace, &r.spec.signal)).unwrap_or_default()
         })
         .when(|cluster| &cluster.maps, |context, map| {
             let key = Key::of(map);
@@ -93,5 +95,5 @@ fn told(context: &Context, seen: &Observed) -> (Option<tress_crds::definition::C
     let figures = Figures { freshness: heard.freshness(&live), sealed: sealed(seen, now) };
     let uid = seen.feature.metadata.uid.clone().unwrap_or_default();
     let (status, until) = context.contracts.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
-    (Some(status), until)
+    (Some(status), until.into_iter().chain(contract::lapses(contract, figures, now)).min())
 }

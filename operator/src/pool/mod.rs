@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
+use tress_configs::name::QualifiedName;
 use tress_crds::definition::SequenceFeature;
 use tress_crds::{SequenceRevision, SequenceRollout};
 
@@ -124,17 +125,11 @@ pub fn is_available(deployment: &Deployment) -> bool {
     wanted > 0 && is_observed && at_least(status.updated_replicas) && at_least(status.available_replicas)
 }
 
-/// The features that read a signal, by its namespace and name.
+/// The features that name a signal.
 #[must_use]
-pub fn readers_of(context: &Context, signal: &Key) -> Vec<Key> {
-    let reads = |feature: &SequenceFeature| {
-        let own = feature.namespace().unwrap_or_default();
-        let is_it = |used: &tress_configs::definition::SignalUse| {
-            used.name == signal.name && used.namespace.as_deref().unwrap_or(&own) == signal.namespace
-        };
-        feature.spec.definition.signals.iter().any(is_it)
-    };
-    context.cluster.features.list().iter().filter(|feature| reads(feature)).map(|feature| Key::of(&**feature)).collect()
+pub fn readers_of(context: &Context, namespace: &str, signal: &str) -> Vec<Key> {
+    let named = context.needs.named_by(&context.cluster, &QualifiedName::new(namespace, signal));
+    named.iter().filter_map(|feature| feature.split_once('/')).map(|(namespace, name)| Key::new(namespace, name)).collect()
 }
 
 /// The features that a pool serves, or that name it.

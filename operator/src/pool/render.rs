@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::platform::{self, PoolSettings};
 use crate::queue::Key;
-use crate::workload::{self, Place, Pool, connections, pool_pods};
+use crate::signal_revision::place;
+use crate::workload::{self, Place, Pool, pool_pods};
 
 /// Sees to it that a pool's objects are as the platform has them. What they are rendered from is in their annotations, so that another
 /// operator's way to render the same writes nothing.
@@ -18,8 +19,7 @@ use crate::workload::{self, Place, Pool, connections, pool_pods};
 /// # Errors
 /// `Invalid` when the platform's memory is no quantity; when a write fails.
 pub async fn ensure(context: &Context, (namespace, name): (&str, &str), (settings, image): (&PoolSettings, &str)) -> Result<()> {
-    let (_, secrets) = connections(&context.platform.now().file, namespace);
-    let place = Place { namespace: namespace.to_owned(), image: image.to_owned(), secrets };
+    let place = Place { image: image.to_owned(), ..place(&context.platform.now(), namespace) };
     let pool = sized(name, settings)?;
     let inputs = digest(&json!({
         "image": place.image,

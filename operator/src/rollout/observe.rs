@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
-use tress_configs::job::Demanded;
 use tress_crds::revision::PinnedSignal;
 use tress_crds::{SequenceRevision, SequenceRollout};
 
@@ -11,10 +11,12 @@ use super::seen::{Observed, Signal};
 use super::slots::{Attempt, may_work};
 use crate::context::Context;
 use crate::feature::target::{is_of, made_at};
-use crate::name::{self, Occasion};
+use crate::jobs;
+use crate::name::{self, Job, Occasion};
 use crate::pool::entry::{self, Pinned};
 use crate::pool::{self, hear};
 use crate::queue::Key;
+use crate::signal_revision::{covers, list_of};
 use crate::workload::routes_of;
 
 /// What there is; `None` = the attempt is gone, or on its way.
@@ -41,6 +43,7 @@ pub fn observe(context: &Context, key: &Key) -> Option<Observed> {
         entry: map.and_then(|map| entry::of(&map, &spec.feature)),
         pods: hear(context, (&key.namespace, &spec.pool), Some(&spec.feature)),
         asked,
+        refused: refused(context, &key.namespace, &spec.target.revision),
         feature,
         target,
         signals,
@@ -52,17 +55,22 @@ fn signal(context: &Context, pin: &PinnedSignal, target: &str) -> Signal {
     let (cluster, namespace) = (&context.cluster, pin.namespace.as_str());
     let revision = cluster.signal_revisions.get(namespace, &pin.revision).filter(|r| r.uid().as_deref() == Some(pin.uid.as_str()));
     let first = revision.as_ref().map(|revision| name::backfill(&revision.spec.signal, &pin.uid, &Occasion::First));
-    let list = cluster.maps.get(namespace, &crate::workload::list_of(&pin.revision));
-    let list = list.and_then(|map| Demanded::from_json(map.data.as_ref()?.get("demands.json")?).ok());
-    let listed = list.filter(|list| list.features.iter().any(|digest| digest == target)).and_then(|list| i64::try_from(list.number).ok());
+    let list = cluster.maps.get(namespace, &list_of(&pin.revision));
     Signal {
         first: first.and_then(|first| cluster.backfills.get(namespace, &first)),
         stream: cluster.deployments.get(namespace, &pin.revision),
         pinned: pin.clone(),
         is_changed: false,
+        is_covered: revision.as_deref().is_some_and(|revision| covers(revision, list.as_deref(), target)),
+        refused: refused(context, namespace, &pin.revision),
         revision,
-        listed,
     }
+}
+
+/// When a revision's `prepare` job found that trying again changes nothing, and why.
+fn refused(context: &Context, namespace: &str, revision: &str) -> Option<(Timestamp, String)> {
+    let job = jobs::observe(&context.cluster, namespace, &name::job(revision, Job::Prepare));
+    job.ended.filter(|_| job.is_contradicted()).map(|ended| (ended, job.reasons()))
 }
 
 /// Whether it may work: of the namespace's slots, and of all.

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use tress_crds::backfill::BackfillPhase;
-use tress_crds::condition::{ConditionType, Reason};
 use tress_crds::revision::{PinnedSignal, Prepared};
 use tress_crds::rollout::{Phase, SequenceRolloutSpec};
 use tress_crds::{Backfill, SequenceFeature, SequenceRevision, SequenceRollout, SignalRevision};
@@ -23,6 +22,8 @@ pub struct Observed {
     /// `None` = it is gone, or another one has its name.
     pub feature: Option<Arc<SequenceFeature>>,
     pub target: Option<Arc<SequenceRevision>>,
+    /// When the target's record was refused, and why.
+    pub refused: Option<(Timestamp, String)>,
     /// What the target reads, in the order of its plan.
     pub signals: Vec<Signal>,
     /// Whether it may use one of the slots.
@@ -43,8 +44,10 @@ pub struct Signal {
     pub stream: Option<Arc<Deployment>>,
     /// Its first backfill.
     pub first: Option<Arc<Backfill>>,
-    /// The number of the last list of features that has the target; `None` = none has.
-    pub listed: Option<i64>,
+    /// Whether its base is made for the target, too.
+    pub is_covered: bool,
+    /// When what it needs outside was found to contradict its plan, and how.
+    pub refused: Option<(Timestamp, String)>,
     /// Whether it is new to the feature.
     pub is_changed: bool,
 }
@@ -122,31 +125,19 @@ fn declared(seen: &Observed) -> Declared {
 }
 
 fn prepared(seen: &Observed) -> Progress {
-    let conditions = |signal: &Signal| {
-        let status = signal.revision.as_ref()?.status.as_ref()?;
-        Some((status.prepared.clone(), status.conditions.clone()))
-    };
-    let own = seen.target.as_ref().and_then(|target| target.status.as_ref()).map(|s| (s.prepared.clone(), s.conditions.clone()));
-    let signals = seen.signals.iter().map(|signal| (place(&signal.pinned), conditions(signal)));
-    let all = signals.chain([(seen.spec().target.revision.clone(), own)]);
+    let own = seen.target.as_ref().and_then(|target| target.status.as_ref()?.prepared.as_ref());
+    let own = (seen.spec().target.revision.clone(), own, &seen.refused);
+    let signals = seen.signals.iter().map(|signal| (place(&signal.pinned), recorded(signal), &signal.refused));
     let mut progress = Progress::Done;
-    for (name, told) in all {
-        let Some((prepared, conditions)) = told else {
-            progress = Progress::Going;
-            continue;
-        };
+    for (name, prepared, refused) in signals.chain([own]) {
         if prepared.is_some() {
             continue;
         }
-        progress = Progress::Going;
-        // What failed before this attempt is tried again.
-        let failed = conditions.iter().find(|c| {
-            let is_it = c.type_ == ConditionType::Prepared.to_string() && c.status == "False" && c.reason == Reason::JobFailed.to_string();
-            is_it && c.last_transition_time.0 >= seen.since()
-        });
-        if let Some(failed) = failed {
-            return Progress::Failed(format!("{name}: {}", failed.message));
+        // What was found before this attempt is looked at again.
+        if let Some((_, why)) = refused.as_ref().filter(|(at, _)| *at >= seen.since()) {
+            return Progress::Failed(format!("{name}: {why}"));
         }
+        progress = Progress::Going;
     }
     progress
 }
@@ -190,11 +181,10 @@ pub(super) fn history(signal: &Signal) -> Progress {
     }
 }
 
-/// Whether base is made for the target, too.
+/// Whether base is made for the target; of what nothing was ever sealed, everything is in the tail.
 fn is_covered(signal: &Signal) -> bool {
-    let demands = signal.revision.as_ref().and_then(|r| r.status.as_ref()?.demands.as_ref());
-    let covered = demands.and_then(|demands| demands.covered);
-    signal.listed.zip(covered).is_some_and(|(listed, covered)| listed <= covered)
+    let has_history = signal.revision.as_ref().is_some_and(|revision| revision.status.as_ref().is_some_and(|status| status.history.is_some()));
+    signal.is_covered || (!has_history && history(signal) == Progress::Done)
 }
 
 fn route(seen: &Observed, heard: &Heard<'_>) -> Route {

@@ -20,7 +20,8 @@ use crate::name::{self, Job};
 use crate::pool::told::Heard;
 use crate::pool::{self, digest, features_of, hear, of_routes};
 use crate::queue::{Key, Next, Triggers};
-use crate::workload::{Owner, Place, Revision, connections, plan_of, prepare};
+use crate::signal_revision::place;
+use crate::workload::{Owner, Revision, plan_of, prepare};
 
 /// What wakes a revision: itself, its job and its pods, attempts and features that name it, its signals, the route.
 #[must_use]
@@ -81,9 +82,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
 /// The plan's map, then the job that reads it.
 async fn work(context: &Context, seen: &Observed) -> Result<()> {
     let (namespace, name) = (seen.revision.namespace().unwrap_or_default(), seen.revision.name_any());
-    let platform = context.platform.now();
-    let (_, secrets) = connections(&platform.file, &namespace);
-    let place = Place { namespace: namespace.clone(), image: platform.engine.image.clone(), secrets };
+    let place = place(&context.platform.now(), &namespace);
     let owner = Owner { kind: "SequenceRevision", name: name.clone(), uid: seen.revision.uid().unwrap_or_default() };
     let signals = seen.revision.spec.signals.iter().map(|pin| pin.uid.clone()).collect();
     let mut revision = Revision { owner, plan: String::new(), signals };

@@ -20,7 +20,7 @@ pub fn demands(place: &Place, revision: &Owner, demanded: &Demanded) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(place, &list_of(&revision.name), Role::Base, revision),
+        "metadata": metadata(place, &list_of(revision), Role::Base, revision),
         "data": {"demands.json": list},
     })
 }
@@ -34,10 +34,8 @@ pub struct Filled<'a> {
     pub resources: Option<&'a Resources>,
 }
 
-/// What the list of a signal revision is called.
-#[must_use]
-pub fn list_of(revision: &str) -> String {
-    format!("{revision}-list")
+fn list_of(revision: &Owner) -> String {
+    format!("{}-list", revision.name)
 }
 
 fn pod<'a>(arguments: Vec<String>, given: Option<&'a str>, runtime: Option<&Resources>) -> Pod<'a> {
@@ -79,7 +77,7 @@ pub fn work(place: &Place, filled: Filled<'_>, revision: &Owner, (number, worker
 #[must_use]
 pub fn seal(place: &Place, filled: Filled<'_>, revision: &Owner, number: i64) -> Value {
     let Filled { owner: backfill, spec: _, resources } = filled;
-    let list = list_of(&revision.name);
+    let list = list_of(revision);
     let arguments =
         words(&["backfill", "seal", "--uid", &revision.uid, "--backfill", &number.to_string(), "--demands", &given("demands.json")]);
     super::job::job(place, &name::job(&backfill.name, Job::Seal), Role::Backfill, backfill, &pod(arguments, Some(&list), resources))
@@ -88,7 +86,7 @@ pub fn seal(place: &Place, filled: Filled<'_>, revision: &Owner, number: i64) ->
 /// The job that makes base alone, for a demand that is not covered.
 #[must_use]
 pub fn base(place: &Place, revision: &Owner) -> Value {
-    let list = list_of(&revision.name);
+    let list = list_of(revision);
     let arguments = words(&["backfill", "base", "--uid", &revision.uid, "--demands", &given("demands.json")]);
     super::job::job(place, &name::job(&revision.name, Job::Base), Role::Base, revision, &pod(arguments, Some(&list), None))
 }

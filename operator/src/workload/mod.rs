@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tress_configs::definition::{API_VERSION, Resources};
 
 pub use archive::{Archived, archive};
-pub use backfill::{Filled, base, demands, list_of, plan, seal, work};
+pub use backfill::{Filled, base, demands, plan, seal, work};
 pub use connections::{ALL_CONNECTIONS, CONNECTIONS, all_connections, connections};
 pub use drop::{drop, drop_elsewhere};
 pub use guard::{SERVICE_ACCOUNT, disruption, network, service_account};

@@ -9,10 +9,6 @@ fn pinned(hash: &str) -> Pinned {
     Pinned { uid: format!("{hash}-uid"), digest: digest(hash) }
 }
 
-fn condition(status: &str, reason: &str, second: i64) -> Value {
-    json!([{"type": "Prepared", "status": status, "reason": reason, "message": "no topic t", "lastTransitionTime": time(second)}])
-}
-
 fn prepared() -> Value {
     json!({"prepared": {"path": "p", "since": time(1)}})
 }
@@ -29,7 +25,8 @@ fn signal() -> Signal {
         revision: Some(Arc::new(whole_signal())),
         stream: Some(Arc::new(serde_json::from_value(stream(2, 2)).unwrap())),
         first: None,
-        listed: Some(4),
+        is_covered: true,
+        refused: None,
         is_changed: true,
     }
 }
@@ -49,6 +46,7 @@ fn seen(phase: Phase) -> Observed {
         feature: Some(feature(json!({"target": {"revision": "f-b", "since": time(90)}}))),
         target: Some(revision("b", "new", prepared())),
         signals: vec![signal()],
+        refused: None,
         slot: true,
         entry: Some(entry),
         asked: Vec::new(),
@@ -87,13 +85,27 @@ fn what_is_declared_is_what_the_feature_accepted_last() {
 
 #[test]
 fn a_contradiction_found_while_it_prepares_fails_it_and_an_old_one_is_looked_at_again() {
-    let prepared = |status: Value| with(|seen| seen.target = Some(revision("b", "new", status))).prepared;
-    assert_eq!(prepared(json!({})), Progress::Going);
-    assert_eq!(prepared(json!({"conditions": condition("Unknown", "InProgress", 150)})), Progress::Going);
-    assert_eq!(prepared(json!({"conditions": condition("False", "JobFailed", 99)})), Progress::Going);
-    assert_eq!(prepared(json!({"conditions": condition("False", "JobFailed", 100)})), Progress::Failed("f-b: no topic t".to_owned()));
-    let of_signal = |status| with(|seen| seen.signals[0].revision = Some(signal_revision("new", status))).prepared;
-    assert_eq!(of_signal(json!({"conditions": condition("False", "JobFailed", 100)})), Progress::Failed("n/s-new: no topic t".to_owned()));
+    let refused = |second: i64| Some((at(second), "no topic t".to_owned()));
+    let own = |second: Option<i64>| {
+        with(|seen| {
+            seen.target = Some(revision("b", "new", json!({})));
+            seen.refused = second.and_then(refused);
+        })
+        .prepared
+    };
+    assert_eq!((own(None), own(Some(99))), (Progress::Going, Progress::Going));
+    assert_eq!(own(Some(100)), Progress::Failed("f-b: no topic t".to_owned()));
+    let of_signal = |second: i64, status: Value| {
+        with(|seen| {
+            seen.signals[0].revision = Some(signal_revision("new", status));
+            seen.signals[0].refused = refused(second);
+        })
+        .prepared
+    };
+    assert_eq!(of_signal(100, json!({})), Progress::Failed("n/s-new: no topic t".to_owned()));
+    assert_eq!(of_signal(99, json!({})), Progress::Going);
+    // It was recorded since.
+    assert_eq!(of_signal(100, prepared()), Progress::Done);
     assert_eq!(with(|seen| seen.signals[0].revision = None).prepared, Progress::Going);
 }
 
@@ -133,9 +145,7 @@ fn history_is_sealed_once_and_base_covers_the_target() {
     assert_eq!((of(None), of(backfill("Working", 0))), (Progress::Going, Progress::Going));
     assert_eq!((of(backfill("Succeeded", 150)), of(backfill("Failed", 99))), (Progress::Done, Progress::Going));
     assert!(matches!(of(backfill("Failed", 150)), Progress::Failed(why) if why.contains("n/s-new")));
-    // The list that has the target is newer than the base.
-    assert_eq!(with(|seen| seen.signals[0].listed = Some(5)).backfilled, Progress::Going);
-    assert_eq!(with(|seen| seen.signals[0].listed = None).backfilled, Progress::Going);
+    assert_eq!(with(|seen| seen.signals[0].is_covered = false).backfilled, Progress::Going);
 }
 
 #[test]
@@ -166,7 +176,7 @@ fn what_is_waited_for_is_told_by_name() {
     assert_eq!(told(Phase::Preparing, unprepared), "signal revision n/s-new");
     assert_eq!(told(Phase::Preparing, |_| {}), "revision f-b");
     assert_eq!(told(Phase::Shadowing, |seen| seen.signals[0].stream = None), "signal revision n/s-new");
-    assert_eq!(told(Phase::Backfilling, |seen| seen.signals[0].listed = None), "signal revision n/s-new");
+    assert_eq!(told(Phase::Backfilling, |seen| seen.signals[0].is_covered = false), "signal revision n/s-new");
     assert_eq!(told(Phase::Loading, |seen| seen.signals[0].stream = None), "the stream of signal revision n/s-new");
     let failing: fn(&mut Observed) = |seen| seen.pods[0] = pod(7, State::Failed { reason: "no lake".to_owned() });
     assert_eq!(told(Phase::Loading, failing), "pod p: no lake");
