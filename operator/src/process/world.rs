@@ -20,8 +20,10 @@ use crate::compile::Compiler;
 use crate::context::Context;
 use crate::control::Pods;
 use crate::event::Events;
+use crate::feature::Memory;
 use crate::leader::{Elector, Lost};
 use crate::metrics::Metrics;
+use crate::needs::Needs;
 use crate::platform::Loader;
 
 /// The Lease.
@@ -58,7 +60,7 @@ impl World {
         let listening = tokio::spawn(telemetry::until_told_to_end(world.shutdown.clone()));
         let monitoring = tokio::spawn(monitor.run(world.shutdown.clone()));
         let identity = identity.unwrap_or_else(|| own_name(&world.clock));
-        let (cluster, watches) = Watches::start(world.client.clone(), &world.scopes, &world.metrics, &world.shutdown);
+        let (cluster, watches) = Watches::start(world.client.clone(), (&world.scopes, &namespace), &world.metrics, &world.shutdown);
         world.work(cluster, &namespace, &identity).await;
         world.shutdown.cancel();
         // What is left keeps nothing open that matters.
@@ -87,7 +89,18 @@ impl World {
         let following = tokio::spawn(following.run(self.shutdown.clone()));
         if self.seen(&cluster).await.is_some() {
             let pods = Pods::new(cluster.clone(), self.clock.clone(), self.metrics.clone());
-            let context = Context { cluster, writer, platform, pods, events, clock: self.clock.clone(), compiled: Compiler::default() };
+            let context = Context {
+                cluster,
+                writer,
+                platform,
+                pods,
+                events,
+                clock: self.clock.clone(),
+                compiled: Compiler::default(),
+                needs: Needs::default(),
+                home: Arc::from(namespace),
+                contracts: Memory::default(),
+            };
             self.lead(&mut elector, context, namespace).await;
         }
         for task in [telling, following] {
