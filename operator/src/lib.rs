@@ -37,6 +37,7 @@ pub mod needed;
 pub mod needs;
 pub mod platform;
 pub mod pool;
+pub mod process;
 pub mod queue;
 pub mod rollout;
 pub mod schedule;

@@ -19,7 +19,11 @@ enum State {
     #[default]
     Waiting,
     /// What each partition held that it reads.
-    Behind { goal: BTreeMap<i32, i64>, looks: u32, records: i64 },
+    Behind {
+        goal: BTreeMap<i32, i64>,
+        looks: u32,
+        records: i64,
+    },
     Reached,
 }
 

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 use tress_crds::backfill::{BackfillSpec, Incremental, Mode};
 use tress_crds::{Backfill, SignalDefinition, SignalRevision};
 use xxhash_rust::xxh3::xxh3_128;
@@ -180,8 +180,8 @@ async fn delete(context: &Context, facts: &Facts) -> Result<()> {
     context.writer.delete::<SignalRevision>(&facts.revision).await
 }
 
-/// The object that is said to be there for the revision, as its owner is put: for tests of what is made.
+/// The backfill of the schedule as it is made, for tests.
 #[cfg(test)]
-pub(super) fn scheduled(revision: &SignalRevision, at: jiff::Timestamp) -> Value {
+pub(super) fn scheduled(revision: &SignalRevision, at: jiff::Timestamp) -> serde_json::Value {
     serde_json::to_value(backfill(revision, at, None)).unwrap()
 }
