@@ -127,7 +127,6 @@ fn troubled() -> Seen {
     let spec = revision_spec(
         &json!({"feature": "recent", "signals": [{"namespace": "movies", "revision": "rating-def", "uid": "v", "digest": "s2"}, {"namespace": "shared", "revision": "click-x", "uid": "w", "digest": "s3"}]}),
         "f2",
-        &json!({}),
     );
     put(&mut seen.sequence_revisions, ours("SequenceRevision", "recent-def", spec, json!({"observedGeneration": -1})));
     let target = json!({"revision": "recent-def", "uid": "u2", "digest": "0123456789abcdef0123456789abcdef", "sourceHash": "h1:y"});
