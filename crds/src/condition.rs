@@ -25,6 +25,10 @@ pub enum ConditionType {
     BackfillComplete,
     /// Readers get answers.
     Available,
+    /// What is read is as new as the contract promises.
+    Fresh,
+    /// What is read is as complete as the contract promises.
+    Complete,
     /// Live is what is declared.
     Updated,
     /// Present while work goes on.
@@ -64,6 +68,12 @@ pub enum Reason {
     JobFailed,
     /// The last attempt did not come to its end; the message names it.
     AttemptFailed,
+    /// A change of what is read waits for evidence, or for a person who does without; live goes on.
+    BehaviouralChangeHeld,
+    /// What the platform allows a namespace is used up.
+    LimitReached,
+    /// The contract is not met.
+    ContractMissed,
     /// Nothing has been seen of it yet.
     NotObserved,
 }

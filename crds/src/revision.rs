@@ -80,6 +80,9 @@ pub struct SequenceRevisionSpec {
     /// The SequenceFeature.
     #[schemars(length(min = 1, max = 40))]
     pub feature: String,
+    /// The semantics that an engine needs to run the plan.
+    #[schemars(range(min = 1))]
+    pub semantics: i32,
     #[serde(flatten)]
     pub compiled: CompiledSource,
     /// The signal revisions that it reads, in the order of the plan.

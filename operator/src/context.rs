@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::compile::Compiler;
 use crate::control::Pods;
 use crate::event::Events;
+use crate::feature::Memory;
 use crate::needs::Needs;
 use crate::platform::Platforms;
 
@@ -31,4 +32,6 @@ pub struct Context {
     pub needs: Needs,
     /// The operator's own namespace.
     pub home: Arc<str>,
+    /// What is told of contracts, late.
+    pub contracts: Memory,
 }

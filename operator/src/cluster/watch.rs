@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::lean::item;
+use super::shelf::Scope;
 use super::watched::Which;
 use super::{Cluster, View, Watched};
 use crate::error::{Error, Result};
@@ -44,6 +45,21 @@ impl Scopes {
             Self::Namespaces(all) => all.iter().any(|n| n == namespace),
         }
     }
+
+    fn each(&self) -> Vec<Scope> {
+        match self {
+            Self::All => vec![None],
+            Self::Namespaces(names) => names.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    fn each_and(&self, home: &str) -> Vec<Scope> {
+        let mut each = self.each();
+        if !self.admit(home) {
+            each.push(Some(home.to_owned()));
+        }
+        each
+    }
 }
 
 /// What watches need.
@@ -59,26 +75,27 @@ struct Source {
 pub struct Watches(JoinSet<()>);
 
 impl Watches {
-    /// Begins to watch. The cluster shows nothing before [`Cluster::synced`].
+    /// Begins to watch: definitions and what is made of them in these namespaces, and what is ours in `home`, too, where records of
+    /// deletions are. Nothing is shown before [`Cluster::synced`].
     #[must_use]
-    pub fn start(client: Client, scopes: &Scopes, metrics: &Metrics, shutdown: &CancellationToken) -> (Cluster, Self) {
+    pub fn start(client: Client, (scopes, home): (&Scopes, &str), metrics: &Metrics, shutdown: &CancellationToken) -> (Cluster, Self) {
         let source = Source { client, metrics: metrics.clone(), shutdown: shutdown.clone() };
         let mut watches = Self(JoinSet::new());
-        let each: Vec<Option<String>> = match scopes {
-            Scopes::All => vec![None],
-            Scopes::Namespaces(names) => names.iter().cloned().map(Some).collect(),
-        };
+        let (each, and_home) = (scopes.each(), scopes.each_and(home));
         let mut cluster = Cluster::awaiting(each.len());
+        cluster.jobs = View::awaiting(and_home.len());
+        cluster.pods = View::awaiting(and_home.len());
+        cluster.maps = View::awaiting(and_home.len());
         watches.follow(&source, &each, &cluster.signals);
         watches.follow(&source, &each, &cluster.features);
         watches.follow(&source, &each, &cluster.signal_revisions);
         watches.follow(&source, &each, &cluster.sequence_revisions);
         watches.follow(&source, &each, &cluster.rollouts);
         watches.follow(&source, &each, &cluster.backfills);
-        watches.follow(&source, &each, &cluster.jobs);
+        watches.follow(&source, &and_home, &cluster.jobs);
         watches.follow(&source, &each, &cluster.deployments);
-        watches.follow(&source, &each, &cluster.pods);
-        watches.follow(&source, &each, &cluster.maps);
+        watches.follow(&source, &and_home, &cluster.pods);
+        watches.follow(&source, &and_home, &cluster.maps);
         watches.follow(&source, &each, &cluster.secrets);
         watches.follow(&source, &each, &cluster.services);
         watches.follow(&source, &each, &cluster.budgets);
@@ -96,7 +113,7 @@ impl Watches {
         while self.0.join_next().await.is_some() {}
     }
 
-    fn follow<K: Watched>(&mut self, source: &Source, scopes: &[Option<String>], view: &View<K>) {
+    fn follow<K: Watched>(&mut self, source: &Source, scopes: &[Scope], view: &View<K>) {
         for scope in scopes {
             let (source, view, scope) = (source.clone(), view.clone(), scope.clone());
             self.0.spawn(async move {
@@ -134,7 +151,7 @@ fn selection<K: Watched>() -> watcher::Config {
 }
 
 /// Watches for ever.
-async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Option<String>) {
+async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
     let kind = K::kind(&());
     let events = watcher(K::api(source.client.clone(), scope.as_deref()), selection::<K>()).default_backoff();
     pin_mut!(events);
@@ -223,11 +240,7 @@ impl Cluster {
     /// # Errors
     /// `Api` or `Timeout`: it must not lead yet.
     pub async fn confirm(&self, client: &Client, scopes: &Scopes) -> Result<()> {
-        let each: Vec<Option<String>> = match scopes {
-            Scopes::All => vec![None],
-            Scopes::Namespaces(names) => names.iter().cloned().map(Some).collect(),
-        };
-        for scope in &each {
+        for scope in &scopes.each() {
             confirm(client, &self.rollouts, scope).await?;
             confirm(client, &self.maps, scope).await?;
         }
@@ -236,7 +249,7 @@ impl Cluster {
 }
 
 /// A list of its own, beside the one of a watch that may be under way: what it has is newer than what is shown, or the same.
-async fn confirm<K: Watched>(client: &Client, view: &View<K>, scope: &Option<String>) -> Result<()> {
+async fn confirm<K: Watched>(client: &Client, view: &View<K>, scope: &Scope) -> Result<()> {
     let api = K::api(client.clone(), scope.as_deref());
     let selection = selection::<K>();
     let doing = format!("list every {}", K::kind(&()));

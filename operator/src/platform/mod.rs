@@ -6,6 +6,8 @@
 //! ```
 
 mod load;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ pub use tress_configs::platform::{Engine, Limits, NamespaceLimits, PoolSettings}
 use tress_configs::platform::{OperatedPlatform, PlatformFile};
 pub use tress_configs::quantity::nanos as quantity;
 
-pub use self::load::{GOOD, Loader, MAP};
+pub use self::load::{Following, GOOD, Loader, MAP, keep};
 use crate::cluster::Scopes;
 
 /// What a platform team says of this cluster.
@@ -35,6 +37,13 @@ pub struct Platform {
     pub allow: Scopes,
 }
 
+/// A configuration, and the text that it was read from.
+#[derive(Debug)]
+struct InForce {
+    platform: Arc<Platform>,
+    text: String,
+}
+
 impl Platform {
     /// Reads `platform.yaml`.
     ///
@@ -50,25 +59,38 @@ impl Platform {
 
 /// The configuration in force. Cheap to clone; clones show the same.
 #[derive(Debug, Clone)]
-pub struct Platforms(watch::Receiver<Arc<Platform>>);
+pub struct Platforms(watch::Receiver<Arc<InForce>>);
 
 impl Platforms {
     /// For tests: this one, for ever.
     #[must_use]
     pub fn of(platform: Platform) -> Self {
-        let (_, receiver) = watch::channel(Arc::new(platform));
+        let (_, receiver) = watch::channel(Arc::new(InForce { platform: Arc::new(platform), text: String::new() }));
         Self(receiver)
     }
 
     #[must_use]
     pub fn now(&self) -> Arc<Platform> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.0.borrow().platform)
     }
 
     /// Tells when it changes.
-    pub(crate) fn changes(&self) -> watch::Receiver<Arc<Platform>> {
+    pub(crate) fn changes(&self) -> Changes {
         let mut changes = self.0.clone();
         changes.mark_unchanged();
-        changes
+        Changes(changes)
+    }
+}
+
+/// Tells of changes from when it was made.
+#[derive(Debug)]
+pub(crate) struct Changes(watch::Receiver<Arc<InForce>>);
+
+impl Changes {
+    /// Waits for the next change; for ever, where none can come.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 }

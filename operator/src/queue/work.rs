@@ -146,7 +146,7 @@ impl Controller {
                 Some(ended) = work.running.join_next_with_id() => work.ended(ended),
                 () = self.queue.0.woken.notified() => {}
                 () = until(next) => {}
-                Ok(()) = platform.changed() => self.queue.add(self.triggers.all(&work.context)),
+                () = platform.next() => self.queue.add(self.triggers.all(&work.context)),
                 () = sleep_until(resync) => {
                     self.resync(&work.context);
                     resync = Stopwatch::start().reaches(self.pace.resync);

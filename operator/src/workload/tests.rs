@@ -45,7 +45,8 @@ fn all() -> BTreeMap<&'static str, Value> {
     let archived = Archived { name: "archive-main-ratings".to_owned(), connection: "main".to_owned(), topic: "ratings".to_owned() };
     let serving = Pool { name: "default".to_owned(), replicas: 2, disk: "20Gi".to_owned(), memory: 2 << 30 };
     let platform = PlatformFile::parse("platform.yaml", PLATFORM).unwrap();
-    let [service, pods] = pool_service(&place(), &config, "default");
+    let [service, pods] = pool_service(&place(), "default");
+    let [network, disruption] = <[Value; 2]>::try_from(pool_guards(&place(), &serving)).unwrap();
     let entry = json!({"featureUid": "f", "live": {"uid": "u", "digest": "0123456789abcdef0123456789abcdef"}, "weightBp": 0, "epoch": 3, "attempt": 1});
     let filled = Filled { owner: &filled, spec: &spec, resources: None };
     let restated = BackfillSpec { mode: restate, ..spec.clone() };
@@ -63,12 +64,12 @@ fn all() -> BTreeMap<&'static str, Value> {
         ("base-job", base(&place(), &signal)),
         ("drop-job", drop(&place(), &signal, ("rating-abcdefghij", "uid-a"))),
         ("drop-elsewhere-job", drop_elsewhere(&place(), &config, ("tress-owned-abcdefghij", "uid-a"))),
-        ("pool-deployment", pool(&place(), &config, &serving)),
+        ("pool-deployment", pool(&place(), &serving)),
         ("pool-service", service),
         ("pool-pods-service", pods),
-        ("pool-route-configmap", route(&place(), &config, "default", &BTreeMap::from([("recent-movies".to_owned(), entry)]))),
-        ("pool-disruption", disruption(&place(), Role::Serve, ("tress-default", &config), 2).unwrap()),
-        ("pool-network", network(&place(), Role::Serve, ("tress-default", &config), &[7400, 7401, 7402])),
+        ("pool-route-configmap", route(&place(), "default", &BTreeMap::from([("recent-movies".to_owned(), entry)]))),
+        ("pool-disruption", disruption),
+        ("pool-network", network),
         ("service-account", service_account("movies", &json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/tress"}))),
         ("connections-configmap", connections(&platform, "movies").0),
         ("connections-all-configmap", all_connections(&platform, "tress").0),

@@ -1,9 +1,24 @@
 //! Who leads: the holder of a Lease of coordination.k8s.io, renewed with preconditions on its version.
+//!
+//! ```text
+//! stand by ─(nobody holds it, or it was not renewed for as long as it lasts)─▶ lead ─(told to end)─▶ hand over: nobody holds it
+//!    ▲                                                                          │
+//!    ╰───────────────(somebody else holds it, or it could not be renewed)───────╯
+//! ```
+//! No clock of another machine is trusted: a Lease has ended when this process has watched it unchanged for as long as it lasts. Whoever
+//! leads counts from before it asked for the renewal.
+
+mod claim;
+mod elect;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use self::elect::{Elector, Lost};
 use crate::clock::Stopwatch;
+
+/// How long a Lease lasts that is not renewed.
+pub const LASTS: Duration = Duration::from_secs(15);
 
 /// How long this process may still count on leading. Cheap to clone; clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -34,5 +49,9 @@ impl Leadership {
 
     fn extend(&self, since: Stopwatch, lasts: Duration) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Term { since, lasts });
+    }
+
+    fn end(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
