@@ -1,5 +1,7 @@
 //! A real API server over etcd, started once for all of these tests from e2e/servers, and kubectl before it.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -78,6 +80,29 @@ impl Server {
 
     pub fn replace(&self, namespace: &str, object: &Value) -> Said {
         self.kubectl(&["replace", "-n", namespace, "-f", "-"], Some(object))
+    }
+
+    /// Waits until `look` finds something among the objects of a kind.
+    pub fn until<T>(&self, namespace: &str, kind: &str, look: impl Fn(&[Value]) -> Option<T>) -> T {
+        let began = std::time::Instant::now();
+        loop {
+            let all = self.kubectl(&["get", kind, "-n", namespace, "-o", "json"], None).json();
+            if let Some(found) = look(all["items"].as_array().unwrap()) {
+                return found;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "waited too long; there is {all:#}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+
+    /// A kubeconfig that may do everything.
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// The executable.
+    pub fn program(&self) -> &str {
+        &self.kubectl
     }
 
     pub fn get(&self, namespace: &str, object: &Value) -> Value {
