@@ -8,6 +8,7 @@
 
 mod contract;
 mod decide;
+mod memory;
 mod observe;
 mod report;
 mod seen;
@@ -16,9 +17,9 @@ pub mod target;
 use tress_configs::definition::Contract;
 use tress_crds::SequenceFeature;
 
-pub use self::contract::Memory;
 use self::contract::Figures;
 use self::decide::{First, decide};
+pub use self::memory::Memory;
 use self::observe::observe;
 use self::report::sealed;
 use self::seen::Observed;
@@ -94,6 +95,6 @@ fn told(context: &Context, seen: &Observed) -> (Option<tress_crds::definition::C
     let heard = Heard { pods: &seen.pool().pods, feature: &seen.name(), now };
     let figures = Figures { freshness: heard.freshness(&live), sealed: sealed(seen, now) };
     let uid = seen.feature.metadata.uid.clone().unwrap_or_default();
-    let (status, until) = context.contracts.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
+    let (status, until) = context.features.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
     (Some(status), until.into_iter().chain(contract::lapses(contract, figures, now)).min())
 }

@@ -269,7 +269,7 @@ fn ready(seen: &Observed, decision: &Decision, available: &Verdict, updated: &Ve
         return (Truth::False, *reason, message.clone());
     }
     // What is read needs an engine that is not here.
-    if let Some(why) = &seen.limits.semantics {
+    if let Some(why) = &seen.limits.stranded {
         return (Truth::False, Reason::SemanticsUnsupported, why.clone());
     }
     if available.0 != Truth::True {

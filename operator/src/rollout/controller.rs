@@ -69,7 +69,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     match decide(&seen.rollout.spec, &looked_at, &facts(&seen, now), now) {
         Decision::Rest => say(context, &seen, &status, None).await.map(|()| Next::Rest),
         Decision::Write(next) => {
-            let paused = if is_held && next.paused == Some(true) { status.paused } else { next.paused };
+            // What the feature's pause lent it is not its own; what an intent says is.
+            let paused = if is_held && next.handled == status.handled { status.paused } else { next.paused };
             say(context, &seen, &RolloutStatus { paused, ..next }, None).await?;
             Ok(Next::At(now))
         }

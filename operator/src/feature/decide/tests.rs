@@ -102,7 +102,8 @@ fn the_revision_is_adopted_made_or_made_way_for() {
     assert_eq!(revision.spec.compiled.source_hash, "h1:b");
     assert_eq!((revision.spec.signals[0].uid.as_str(), revision.spec.semantics), ("new-uid", 1));
     assert_eq!((revision.name_any(), why(&made_anew)), (crate::name::revision("f", "h1:b"), Reason::InProgress));
-    assert!(made_anew.begin.is_none() && made_anew.accepted.is_none());
+    assert!(made_anew.begin.is_none());
+    assert_eq!(made_anew.accepted.unwrap().revision, crate::name::revision("f", "h1:b"));
     // Its signal was deleted and made anew: its data is elsewhere.
     let other = with(|seen| seen.revision = Some(made("b", "gone", json!({}))));
     assert!(matches!(other.first, First::Remove(_)) && other.begin.is_none());
