@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_route_says_the_same_on_the_wire() {
-        let proto::Route { feature, feature_uid, live, epoch, attempt, .. } = wire("movies", "recent", &Entry { attempt: Some(2), ..entry("a", 9) });
+        let proto::Route { feature, feature_uid, live, epoch, attempt, .. } =
+            wire("movies", "recent", &Entry { attempt: Some(2), ..entry("a", 9) });
         assert_eq!((feature.as_str(), feature_uid.as_str(), epoch, attempt), ("movies/recent", "f", 9, Some(2)));
         assert_eq!(live.map(|live| live.uid), Some("a".to_owned()));
     }
