@@ -49,7 +49,13 @@ pub struct Others(Mutex<BTreeMap<String, [Option<(Kept, Timestamp)>; 2]>>);
 
 impl Others {
     /// What is told of the feature with this UID from now on, and when that may change.
-    pub fn tell(&self, uid: &str, before: Option<&ContractStatus>, seen: &ContractStatus, now: Timestamp) -> (ContractStatus, Option<Timestamp>) {
+    pub fn tell(
+        &self,
+        uid: &str,
+        before: Option<&ContractStatus>,
+        seen: &ContractStatus,
+        now: Timestamp,
+    ) -> (ContractStatus, Option<Timestamp>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let others = all.entry(uid.to_owned()).or_default();
         let mut until = None;

@@ -36,24 +36,34 @@ pub fn triggers() -> Triggers {
     Triggers::each::<SequenceFeature>(|cluster| &cluster.features)
         .made(|cluster| &cluster.sequence_revisions)
         .made(|cluster| &cluster.rollouts)
-        .when(|cluster| &cluster.signals, |context, signal| {
-            let key = Key::of(signal);
-            pool::readers_of(context, &key.namespace, &key.name)
-        })
-        .when(|cluster| &cluster.signal_revisions, |context, revision| {
-            pool::readers_of(context, &Key::of(revision).namespace, &revision.spec.signal)
-        })
-        .when(|cluster| &cluster.deployments, |context, deployment| {
-            let labels = deployment.metadata.labels.clone().unwrap_or_default();
-            let is_stream = labels.get(label::ROLE).map(String::as_str) == Some(label::Role::Stream.as_str());
-            let key = Key::of(deployment);
-            let revision = is_stream.then(|| context.cluster.signal_revisions.get(&key.namespace, &key.name)).flatten();
-            revision.map(|r| pool::readers_of(context, &key.namespace, &r.spec.signal)).unwrap_or_default()
-        })
-        .when(|cluster| &cluster.maps, |context, map| {
-            let key = Key::of(map);
-            pool::of_routes(&key.name).map(|pool| pool::features_of(context, &key.namespace, pool)).unwrap_or_default()
-        })
+        .when(
+            |cluster| &cluster.signals,
+            |context, signal| {
+                let key = Key::of(signal);
+                pool::readers_of(context, &key.namespace, &key.name)
+            },
+        )
+        .when(
+            |cluster| &cluster.signal_revisions,
+            |context, revision| pool::readers_of(context, &Key::of(revision).namespace, &revision.spec.signal),
+        )
+        .when(
+            |cluster| &cluster.deployments,
+            |context, deployment| {
+                let labels = deployment.metadata.labels.clone().unwrap_or_default();
+                let is_stream = labels.get(label::ROLE).map(String::as_str) == Some(label::Role::Stream.as_str());
+                let key = Key::of(deployment);
+                let revision = is_stream.then(|| context.cluster.signal_revisions.get(&key.namespace, &key.name)).flatten();
+                revision.map(|r| pool::readers_of(context, &key.namespace, &r.spec.signal)).unwrap_or_default()
+            },
+        )
+        .when(
+            |cluster| &cluster.maps,
+            |context, map| {
+                let key = Key::of(map);
+                pool::of_routes(&key.name).map(|pool| pool::features_of(context, &key.namespace, pool)).unwrap_or_default()
+            },
+        )
         .when_said(pool::features_of)
 }
 

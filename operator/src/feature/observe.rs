@@ -13,8 +13,8 @@ use tress_crds::{SequenceFeature, SequenceRevision, SequenceRollout};
 use super::report::is_beyond;
 use super::seen::{Limits, Observed, Pool, Serving, Signal};
 use super::target::{is_of, pool_of};
-use crate::compile;
 use crate::cluster::Cluster;
+use crate::compile;
 use crate::context::Context;
 use crate::error::Result;
 use crate::name;
@@ -148,7 +148,9 @@ fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature,
     };
     let [least, most] = platform.engine.semantics;
     let lacks = |what: &str, wanted: i32| {
-        let why = || format!("{what} needs semantics {wanted}, and the platform's engine runs {least} to {most}: use an engine image that runs it");
+        let why = || {
+            format!("{what} needs semantics {wanted}, and the platform's engine runs {least} to {most}: use an engine image that runs it")
+        };
         (!(least..=most).contains(&wanted)).then(why)
     };
     limits.stranded = live.and_then(|live| lacks("what is read", live.spec.semantics));

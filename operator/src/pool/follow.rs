@@ -167,7 +167,10 @@ mod tests {
     fn what_consumers_asked_for_is_loaded_while_they_do() {
         let asking = Known { asked: vec![pinned("o"), pinned("a")], ..known() };
         assert_eq!(run(Some(entry("a", 4)), &[Wish::Keep], &asking), ["live a trial - loaded o epoch 5"]);
-        assert_eq!(run(Some(Entry { loaded: vec![pinned("o")], ..entry("a", 5) }), &[Wish::Keep], &known()), ["live a trial - loaded  epoch 6"]);
+        assert_eq!(
+            run(Some(Entry { loaded: vec![pinned("o")], ..entry("a", 5) }), &[Wish::Keep], &known()),
+            ["live a trial - loaded  epoch 6"]
+        );
     }
 
     #[test]
