@@ -21,7 +21,7 @@ fn feature(status: Value) -> SequenceFeature {
 
 fn sequence(name: &str, made: i64, signal: &str) -> SequenceRevision {
     let pin = json!({"namespace": "n", "revision": signal, "uid": signal, "digest": ""});
-    let spec = json!({"feature": "f", "sourceHash": "", "digest": format!("{name}-digest"), "plan": "", "source": "", "signals": [pin]});
+    let spec = json!({"feature": "f", "semantics": 1, "sourceHash": "", "digest": format!("{name}-digest"), "plan": "", "source": "", "signals": [pin]});
     let meta = json!({"namespace": "n", "name": name, "uid": name, "creationTimestamp": at(made), "labels": {"tress.dev/of": "f"}});
     object(meta, spec, json!({"prepared": {"path": "p", "since": at(0)}}))
 }
