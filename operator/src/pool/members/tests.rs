@@ -53,8 +53,15 @@ fn what_is_known_of_a_feature_comes_from_its_status_its_attempts_and_its_pods() 
     let seen =
         World { attempts: vec![attempt("Succeeded", json!({"epoch": 8}))], pods: vec![pod], ..world(live("tress-default.n.svc:7400")) };
     let Member { wish, known, until } = in_pool("default", &seen).unwrap();
-    let wanted =
-        Known { feature_uid: "f-uid".to_owned(), live: Some(read("a")), asked: vec![read("b")], baking: None, epoch: 9, attempt: None };
+    let wanted = Known {
+        feature_uid: "f-uid".to_owned(),
+        live: Some(read("a")),
+        asked: vec![read("b")],
+        baking: None,
+        epoch: 9,
+        attempt: None,
+        contract: Some(Contract { freshness: None, complete_within: None }),
+    };
     assert_eq!((wish, known, until), (Wish::Keep, wanted, Some(at(2000))));
     let epoch = |seen: &World| in_pool("default", seen).unwrap().known.epoch;
     assert_eq!(epoch(&World { pods: Vec::new(), ..seen }), 8);
