@@ -45,11 +45,18 @@ impl ApiServer {
         let told: HashMap<&str, &str> = told.lines().filter_map(|line| line.split_once('=')).collect();
         let path = |name: &str| PathBuf::from(told.get(name).unwrap_or_else(|| panic!("e2e/servers/apiserver told no {name}")));
         let server = Self { folder: folder.to_owned(), kubeconfig: path("kubeconfig"), kubectl: path("kubectl") };
-        let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml");
-        // Other tests of the run may be doing the same: it is the same.
-        server.applied(&["apply", "--server-side", "--force-conflicts", "-f", crds]);
-        server.applied(&["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);
+        server.kinds();
         server
+    }
+
+    /// Puts the kinds as they are in the tree; it is the same when somebody else does it at the same time.
+    ///
+    /// # Panics
+    /// When they are not taken.
+    pub fn kinds(&self) {
+        let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml");
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", crds]);
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", crds]);
     }
 
     /// Ends it as a loss of power would, and starts it again with what it had.
@@ -62,7 +69,11 @@ impl ApiServer {
         call(&["start", &folder]);
     }
 
-    fn applied(&self, arguments: &[&str]) {
+    /// Calls kubectl, which has to succeed.
+    ///
+    /// # Panics
+    /// When it does not, with what it said.
+    pub fn kubectl(&self, arguments: &[&str]) {
         let done = Command::new(&self.kubectl).arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).output();
         let done = done.unwrap_or_else(|e| panic!("{} cannot be run: {e}", self.kubectl.display()));
         assert!(done.status.success(), "kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&done.stderr));

@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot be had fails the test")]
 
+mod definitions;
 mod engine;
 mod fate;
 mod invariants;
@@ -16,4 +17,5 @@ mod play;
 mod process;
 mod proxy;
 mod store;
+mod tests;
 mod world;

@@ -116,10 +116,12 @@ fn spawn(program: &Path, start: &Start, kubeconfig: &Path, log: &Path) -> Child 
     let log = File::create(log).unwrap();
     let mut command = Command::new(program);
     command
-        .args(["--namespace", &start.namespace])
-        .args(["--watch", &start.namespaces.join(",")])
+        .args(["run", "--namespace", &start.namespace])
+        .args(["--watch-namespaces", &start.namespaces.join(",")])
+        // One that begins anew under the same name need not wait for its own lease.
+        .args(["--identity", &start.identity])
         .env("KUBECONFIG", kubeconfig)
-        .env("POD_NAME", &start.identity)
+        .env("TRESS_LOG", "warn,tress_operator=debug")
         .envs(start.variables.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())

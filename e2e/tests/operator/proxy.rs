@@ -11,7 +11,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The most bytes of a body: no object is larger.
@@ -37,12 +37,8 @@ pub struct Call {
     pub method: Method,
     /// With its query.
     pub path: String,
-    /// `Null` of a call that only reads.
-    pub body: Value,
     /// `None` = the server was not asked, or did not answer.
     pub status: Option<u16>,
-    /// Of a write that was taken: the object as it is then.
-    pub answer: Value,
 }
 
 /// What becomes of a call.
@@ -138,11 +134,6 @@ impl Proxy {
         Self { address, calls, wire, _listening: stop.drop_guard() }
     }
 
-    /// What becomes of calls from now on.
-    pub fn rule(&self, rule: Rule) {
-        *self.wire.rule.lock().unwrap() = rule;
-    }
-
     /// From now on nothing is answered, and watches end.
     pub fn go_away(&self) {
         self.wire.away.lock().unwrap().cancel();
@@ -158,14 +149,7 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let bytes = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
-    let mut call = Call {
-        at: Instant::now(),
-        method: parts.method.clone(),
-        path,
-        body: serde_json::from_slice(&bytes).unwrap_or_default(),
-        status: None,
-        answer: Value::Null,
-    };
+    let mut call = Call { at: Instant::now(), method: parts.method.clone(), path, status: None };
     if away.is_cancelled() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -202,7 +186,6 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
         return Response::from_parts(head, Body::from_stream(ending));
     }
     let bytes = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
-    call.answer = serde_json::from_slice(&bytes).unwrap_or_default();
     wire.calls.note(call);
     match fortune {
         Fortune::KilledAfter => {
@@ -221,6 +204,7 @@ fn refused(code: u16) -> Response {
         504 => "Timeout",
         _ => "InternalError",
     };
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": "it was not to be"});
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": "it was not to be"});
     (StatusCode::from_u16(code).unwrap(), axum::Json(status)).into_response()
 }

@@ -113,14 +113,6 @@ impl Store {
         (store, tasks)
     }
 
-    /// One of these objects, for tests without a server.
-    #[cfg(test)]
-    pub fn of(versions: Vec<Version>) -> Self {
-        let store = Self(Arc::new(Shared { inner: Mutex::default(), changes: watch::Sender::new(0) }));
-        versions.into_iter().for_each(|version| store.note(version));
-        store
-    }
-
     fn heard(&self, kind: &'static str, prefix: &str, listed: &mut BTreeSet<Key>, event: Event<DynamicObject>) {
         let is_seen = |object: &DynamicObject| {
             let at = object.namespace().unwrap_or_else(|| object.name_any());
@@ -186,11 +178,6 @@ impl Store {
         let mut log = self.0.inner.lock().unwrap().log.clone();
         log.sort_by_key(|version| version.revision);
         log
-    }
-
-    /// The greatest change that was heard of.
-    pub fn revision(&self) -> u64 {
-        self.0.inner.lock().unwrap().log.iter().map(|version| version.revision).max().unwrap_or(0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A world of one test: namespaces of its own on the API server, a cluster that plays, operators.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tress_configs::job::Role;
 use tress_e2e::apiserver::ApiServer;
 
 use crate::engine::lake::Lake;
 use crate::fate::{Fate, Mood};
 use crate::play::Play;
 use crate::process::{Operator, Start, calm};
-use crate::proxy::Rule;
-use crate::store::{Key, Store, text};
+use crate::proxy::{Fortune, Rule};
+use crate::store::{Key, Store, items, label, number, text};
 use crate::{invariants, kinds};
 
 /// The longest that a test waits for anything.
@@ -88,7 +90,12 @@ impl World {
     }
 
     pub fn start(&self) -> Start {
-        Start { namespace: self.at("system"), namespaces: vec![self.at("movies")], identity: "operator-0".to_owned(), variables: Vec::new() }
+        Start {
+            namespace: self.at("system"),
+            namespaces: vec![self.at("movies")],
+            identity: "operator-0".to_owned(),
+            variables: Vec::new(),
+        }
     }
 
     pub async fn operator(&self) -> Operator {
@@ -174,12 +181,131 @@ impl World {
         }
     }
 
+    pub async fn define_signal(&self, definition: Value) {
+        self.apply("SignalDefinition", &self.at("movies"), definition).await;
+    }
+
+    pub async fn define_feature(&self, definition: Value) {
+        self.apply("SequenceFeature", &self.at("movies"), definition).await;
+    }
+
+    /// Status and reason of a condition that speaks of the present generation; empty if there is none.
+    pub fn condition(&self, kind: &'static str, name: &str, what: &str) -> (String, String) {
+        self.condition_at(kind, "movies", name, what)
+    }
+
+    pub fn condition_at(&self, kind: &'static str, namespace: &str, name: &str, what: &str) -> (String, String) {
+        let told = self.said(kind, namespace, name, what).unwrap_or_default();
+        (text(&told, "/status").to_owned(), text(&told, "/reason").to_owned())
+    }
+
+    pub fn condition_message(&self, kind: &'static str, name: &str, what: &str) -> String {
+        text(&self.said(kind, "movies", name, what).unwrap_or_default(), "/message").to_owned()
+    }
+
+    fn said(&self, kind: &'static str, namespace: &str, name: &str, what: &str) -> Option<Value> {
+        let object = self.store.get(kind, &self.at(namespace), name)?;
+        let is_present =
+            |c: &&Value| text(c, "/type") == what && number(c, "/observedGeneration") == number(&object, "/metadata/generation");
+        items(&object, "/status/conditions").iter().find(is_present).cloned()
+    }
+
+    pub fn is_ready(&self, kind: &'static str, name: &str) -> bool {
+        self.condition(kind, name, "Ready").0 == "True"
+    }
+
+    /// Whether what is live is what is declared.
+    pub fn is_updated(&self, feature: &str) -> bool {
+        self.condition("SequenceFeature", feature, "Updated").0 == "True"
+    }
+
+    /// The revision that is live, as its status says; empty = none is.
+    pub fn live(&self, feature: &str) -> String {
+        self.get("SequenceFeature", feature).map_or_else(String::new, |object| text(&object, "/status/live/revision").to_owned())
+    }
+
+    /// Number and phase of every attempt of a feature.
+    pub fn attempts(&self, feature: &str) -> Vec<(i64, String)> {
+        let rollouts = self.store.all("SequenceRollout").into_iter();
+        let mine = rollouts.filter(|(key, r)| key.namespace == self.at("movies") && text(r, "/spec/feature") == feature);
+        let mut all: Vec<(i64, String)> =
+            mine.map(|(_, r)| (number(&r, "/spec/attempt").unwrap_or(0), text(&r, "/status/phase").to_owned())).collect();
+        all.sort();
+        all
+    }
+
+    /// The routes of the namespace of most tests, by feature.
+    pub fn routes(&self) -> BTreeMap<String, tress_engine::serve::Route> {
+        let Some(map) = self.get("ConfigMap", "tress-default-route") else { return BTreeMap::new() };
+        let routes = invariants::routes_of(&map).unwrap_or_else(|e| panic!("the route cannot be used: {e}"));
+        routes.into_iter().map(|(name, route)| (name.rsplit('/').next().unwrap_or_default().to_owned(), route)).collect()
+    }
+
+    /// The Deployment that streams a signal; empty = none does.
+    pub fn stream(&self, signal: &str) -> String {
+        let all = self.store.all("Deployment").into_iter();
+        let mine = all.filter(|(key, d)| label(d, "tress.dev/role") == "stream" && key.name.starts_with(&format!("{signal}-")));
+        mine.map(|(key, _)| key.name).next_back().unwrap_or_default()
+    }
+
+    pub fn versions(&self, kind: &str) -> Vec<String> {
+        self.store.all(kind).into_iter().map(|(key, object)| format!("{key} {}", text(&object, "/metadata/resourceVersion"))).collect()
+    }
+
+    /// Work that more than one job has done, of what is done once.
+    pub fn repeated(&self) -> Vec<String> {
+        let lake = self.lake.lock().unwrap();
+        let once = [Role::Prepare, Role::Drop];
+        let of =
+            |role: Role, uid: &str| lake.effects.iter().filter(|e| e.role == role && e.uid == uid).map(|e| &e.job).collect::<BTreeSet<_>>();
+        let all: BTreeSet<String> = lake
+            .effects
+            .iter()
+            .filter(|effect| once.contains(&effect.role) && of(effect.role, &effect.uid).len() > 1)
+            .map(|effect| format!("{:?} of {} was done by more than one job", effect.role, effect.uid))
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// Calls that are refused or not answered as this world's mood has it.
+    pub fn rough(&self) -> Rule {
+        let fate = Arc::clone(&self.fate);
+        Box::new(move |call| {
+            let path = call.path.split('?').next().unwrap_or_default();
+            let of = format!("{} {path}", call.method);
+            if fate.happens(fate.mood.refused, &format!("refuse {of}")) {
+                return Fortune::Refused([409, 429, 500, 503][fate.one_of(4, &of)]);
+            }
+            if fate.happens(fate.mood.unanswered, &format!("lose {of}")) {
+                return Fortune::Unanswered;
+            }
+            Fortune::Late(fate.takes(fate.mood.slow, &of))
+        })
+    }
+
+    /// Whoever held the lease is known to be gone.
+    pub async fn release_lease(&self) {
+        let at = self.at("system");
+        for (key, _) in self.store.all("Lease").into_iter().filter(|(key, _)| key.namespace == at) {
+            self.delete("Lease", &at, &key.name).await;
+        }
+    }
+
     /// Ends the world, and checks that nothing that must never be ever was.
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
+        let history = self.store.history();
+        self.end(invariants::broken(&history)).await;
+    }
+
+    /// As [`World::finish`], where the tests did the operator's part.
+    pub async fn leave(self) {
+        self.end(Vec::new()).await;
+    }
+
+    async fn end(mut self, mut broken: Vec<String>) {
         self.stop.cancel();
         self.playing.take().unwrap().await.expect("the simulator does not fail");
-        let mut broken = self.failed.lock().unwrap().clone();
-        broken.extend(invariants::broken(&self.store.history()));
+        broken.extend(self.failed.lock().unwrap().clone());
         assert!(broken.is_empty(), "SEED={}\n{}\nthere is:\n{}", self.fate.seed(), broken.join("\n"), self.summary());
         for namespace in self.store.all("Namespace") {
             self.delete("Namespace", "", &namespace.0.name).await;
@@ -195,7 +321,8 @@ impl World {
                 .collect();
             let phase = text(object, "/status/phase");
             let data = if key.name.ends_with("-route") { object["data"].to_string() } else { String::new() };
-            format!("  {key} {phase} {} {data}", said.join("; "))
+            let ended = text(object, "/status/containerStatuses/0/state/terminated/message");
+            format!("  {key} {phase} {} {data}{ended}", said.join("; "))
         };
         let shown = |key: &Key| !matches!(key.kind, "Event" | "Lease");
         self.store.everything().iter().filter(|(key, _)| shown(key)).map(line).collect::<Vec<_>>().join("\n")

@@ -66,7 +66,8 @@ impl ControlService for Control {
         let features = request.into_inner().routes.into_iter().map(|told| (told.feature.clone(), route(told))).collect();
         let file = RouteFile { features, ..RouteFile::default() };
         let applied = self.0.push(&file).await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let refused = |r: tress_engine::serve::Refused| proto::RefusedRoute { feature: r.feature.to_string(), epoch: r.epoch, seen: r.seen };
+        let refused =
+            |r: tress_engine::serve::Refused| proto::RefusedRoute { feature: r.feature.to_string(), epoch: r.epoch, seen: r.seen };
         Ok(Response::new(proto::SetRouteResponse {
             changed: applied.changed.iter().map(ToString::to_string).collect(),
             refused: applied.refused.into_iter().map(refused).collect(),

@@ -154,7 +154,10 @@ impl Lake {
                         return Err((Outcome::FailedForNow, format!("the signal revision {other} is not recorded")));
                     };
                     if recorded.plan.digest() != read.digest {
-                        return Err((Outcome::Failed, format!("the signal revision {other} is recorded with another plan than was compiled")));
+                        return Err((
+                            Outcome::Failed,
+                            format!("the signal revision {other} is recorded with another plan than was compiled"),
+                        ));
                     }
                 }
             }

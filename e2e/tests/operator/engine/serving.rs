@@ -79,6 +79,8 @@ impl Serving {
     pub async fn listen(&mut self, address: Ipv4Addr, papers: &Papers) {
         self.close().await;
         self.stop = CancellationToken::new();
+        // Several are linked; that one is chosen already is fine.
+        drop(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider().install_default());
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(&papers.certificate, &papers.key))
             .client_ca_root(Certificate::from_pem(&papers.authorities));

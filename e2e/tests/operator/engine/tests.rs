@@ -6,26 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use tress_configs::Plan;
 use tress_configs::job::{Demanded, Facts, Outcome, PlanIs};
 use tress_configs::name::QualifiedName;
-use tress_configs::source::{Foreign, parse};
-use tress_configs::{Pins, Plan, compile};
 use tress_engine::pool::control::Client;
 use tress_engine::serve::tls::Trust;
 use tress_engine::serve::{Pinned, Route, RouteFile};
 
 use super::lake::{Call, Lake, TASKS};
 use super::serving::{CONTROL, Papers, Serving};
+use crate::definitions::plans;
 use crate::fate::{Fate, Mood};
-
-fn plans() -> (Plan, Plan) {
-    let text = include_str!("../../../../configs/golden/minimal.yaml").replace("name: click", "namespace: n, name: click");
-    let parsed = parse("minimal.yaml", &text, Foreign::Report);
-    assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
-    let objects: Vec<_> = parsed.objects.into_iter().map(|o| o.item).collect();
-    let mut plans = compile(&objects, &Pins::default()).into_values().map(|compiled| compiled.unwrap().plan);
-    (plans.next().unwrap(), plans.next().unwrap())
-}
 
 fn run(lake: &mut Lake, words: &[&str], given: &[(&str, String)]) -> (Outcome, Option<Facts>) {
     let arguments: Vec<String> = ["--platform", "p", "--report", "r"].iter().chain(words).map(|w| (*w).to_owned()).collect();
@@ -109,7 +100,15 @@ async fn a_serving_pod_loads_what_it_is_told_and_tells_of_readers_that_would_fin
 
     let name = QualifiedName::new("n", "clicks");
     let pinned = |uid: &str| Pinned { uid: uid.to_owned(), digest: feature.digest() };
-    let route = |live: Option<Pinned>, trial: Option<Pinned>, epoch| Route { feature_uid: None, live, trial, loaded: Vec::new(), weight_bp: 0, epoch, attempt: None };
+    let route = |live: Option<Pinned>, trial: Option<Pinned>, epoch| Route {
+        feature_uid: None,
+        live,
+        trial,
+        loaded: Vec::new(),
+        weight_bp: 0,
+        epoch,
+        attempt: None,
+    };
     let push = async |route: Route| {
         let features = BTreeMap::from([(name.to_string(), route)]);
         client.set_route(&RouteFile { features, ..RouteFile::default() }).await.unwrap()
@@ -119,7 +118,10 @@ async fn a_serving_pod_loads_what_it_is_told_and_tells_of_readers_that_would_fin
     assert!(!told.features[0].revisions[0].warm, "nothing is recorded: {told:?}");
     {
         let mut lake = lake.lock().unwrap();
-        assert_eq!(run(&mut lake, &["prepare", "--plan", "plan.json", "--uid", "s"], &[("plan.json", signal.canonical_json())]).0, Outcome::Succeeded);
+        assert_eq!(
+            run(&mut lake, &["prepare", "--plan", "plan.json", "--uid", "s"], &[("plan.json", signal.canonical_json())]).0,
+            Outcome::Succeeded
+        );
         let given = [("plan.json", feature.canonical_json())];
         assert_eq!(run(&mut lake, &["prepare", "--plan", "plan.json", "--uid", "f", "--signal", "s"], &given).0, Outcome::Succeeded);
     }

@@ -8,6 +8,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use self::routes::read as routes_of;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -68,7 +68,13 @@ fn attempt(revision: u64, number: i64, phase: Option<&str>) -> Version {
 
 #[test]
 fn two_attempts_at_once_a_number_twice_and_an_illegal_step_are_found() {
-    let fine = [attempt(1, 1, None), attempt(2, 1, Some("Pending")), attempt(3, 1, Some("Aborting")), attempt(4, 1, Some("Aborted")), attempt(5, 2, None)];
+    let fine = [
+        attempt(1, 1, None),
+        attempt(2, 1, Some("Pending")),
+        attempt(3, 1, Some("Aborting")),
+        attempt(4, 1, Some("Aborted")),
+        attempt(5, 2, None),
+    ];
     assert_eq!(broken(&fine), Vec::<String>::new());
     assert!(broken(&[attempt(1, 1, None), attempt(2, 2, None)])[0].contains("f-1 and f-2 go on at once"));
     assert!(broken(&[attempt(1, 1, None), attempt(2, 1, Some("Succeeded"))])[0].contains("does not follow"));
@@ -103,7 +109,8 @@ fn a_revision_that_is_read_is_not_removed() {
     let sequence = version(3, "SequenceRevision", "target-1", json!({"spec": {"signals": [{"uid": "signal-1"}]}}));
     let signal = version(4, "SignalRevision", "signal-1", json!({}));
     let other = version(5, "SignalRevision", "signal-2", json!({}));
-    let begins = [attempt(1, 1, None), attempt(2, 1, Some("Retiring")), sequence.clone(), signal.clone(), other.clone(), route(6, Some(1), 1)];
+    let begins =
+        [attempt(1, 1, None), attempt(2, 1, Some("Retiring")), sequence.clone(), signal.clone(), other.clone(), route(6, Some(1), 1)];
     let history = |more: Version| broken(&[&begins[..], &[gone(more)]].concat());
     assert!(history(sequence)[0].contains("while readers are sent to it"));
     assert!(history(signal)[0].contains("which is live"));

@@ -51,7 +51,8 @@ impl Play {
             "unavailableReplicas": (wanted - all_ready).max(0),
         });
         let before = &deployment["status"];
-        let same = status.as_object().unwrap().iter().all(|(field, value)| before[field] == *value || (value == 0 && before[field].is_null()));
+        let same =
+            status.as_object().unwrap().iter().all(|(field, value)| before[field] == *value || (value == 0 && before[field].is_null()));
         let is_available = all_ready >= wanted;
         let told = conditions(deployment).get("Available").copied() == Some(if is_available { "True" } else { "False" });
         let version = text(deployment, "/metadata/resourceVersion");

@@ -140,7 +140,11 @@ impl Play {
 
     async fn delete(&self, key: &Key, object: &Value, grace: Option<u32>) {
         let uid = Some(store::uid(object).to_owned());
-        let parameters = DeleteParams { grace_period_seconds: grace, preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::background() };
+        let parameters = DeleteParams {
+            grace_period_seconds: grace,
+            preconditions: Some(Preconditions { uid, resource_version: None }),
+            ..DeleteParams::background()
+        };
         expected(kinds::api(&self.client, key.kind, &key.namespace).delete(&key.name, &parameters).await);
     }
 }

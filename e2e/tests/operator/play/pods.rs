@@ -82,8 +82,7 @@ impl Play {
     /// Runs a job's pod to its end.
     fn work(&self, key: &Key, pod: &Value, given: &BTreeMap<String, String>) -> Value {
         let mood = self.fate.mood;
-        let arguments: Vec<String> =
-            items(pod, "/spec/containers/0/args").iter().filter_map(|a| a.as_str().map(str::to_owned)).collect();
+        let arguments: Vec<String> = items(pod, "/spec/containers/0/args").iter().filter_map(|a| a.as_str().map(str::to_owned)).collect();
         let job = text(pod, "/metadata/ownerReferences/0/uid");
         let call = Call { arguments: &arguments, given, job, index: label(pod, INDEX).parse().unwrap_or(0) };
         if self.fate.happens(mood.fails, &format!("fails {}", key.name)) {
@@ -92,7 +91,8 @@ impl Play {
         }
         let report = self.lake.lock().unwrap().run(&call);
         if self.fate.happens(mood.lost, &format!("lost {}", key.name)) {
-            let evicted = json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": super::now()});
+            let evicted =
+                json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "lastTransitionTime": super::now()});
             return json!({"phase": "Failed", "reason": "Evicted", "conditions": [evicted]});
         }
         let unheard = self.fate.happens(mood.unheard, &format!("unheard {}", key.name));

@@ -28,7 +28,7 @@ async fn begin(name: &str, mood: Mood) -> (World, Owner) {
 }
 
 fn plan() -> String {
-    include_str!("../../../../configs/golden/minimal.signal.click.json").to_owned()
+    crate::definitions::plans().0.canonical_json()
 }
 
 fn report(world: &World) -> Option<Report> {
@@ -54,7 +54,7 @@ async fn a_job_waits_for_what_it_mounts_then_runs_and_reports_and_goes_with_its_
     assert_eq!(world.lake.lock().unwrap().effects.len(), 1);
     world.delete("ConfigMap", &world.at("movies"), "click-abcdefghij").await;
     world.until("gone with its owner", |store| store.all("Job").is_empty() && store.all("Pod").is_empty()).await;
-    world.finish().await;
+    world.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +72,7 @@ async fn a_job_that_fails_now_and_then_is_tried_again_and_one_that_cannot_be_fai
     }
     world.until("complete", |_| has(world.get("Job", "click-abcdefghij-prep"), "Complete")).await;
     world.until("failed", |_| has(world.get("Job", "wrong-prep"), "Failed")).await;
-    world.finish().await;
+    world.leave().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,5 +92,5 @@ async fn a_deployment_becomes_available_and_its_pods_are_replaced_when_it_change
     let at = world.at("movies");
     world.delete("Namespace", "", &at).await;
     world.until("an empty namespace that is gone", |store| store.get("Namespace", "", &at).is_none()).await;
-    world.finish().await;
+    world.leave().await;
 }
