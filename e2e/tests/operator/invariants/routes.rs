@@ -40,6 +40,13 @@ impl Invariant for Routes {
             Err(wrong) => return vec![wrong],
         };
         let mut broken = Vec::new();
+        let read_before = change.before.and_then(|before| read(before).ok()).unwrap_or_default();
+        for (feature, before) in read_before {
+            let is_read = routes.get(&feature).is_some_and(|route| route.live.is_some());
+            if before.live.is_some() && !is_read && is_declared(moment, &feature, &before) {
+                broken.push(format!("{feature}: nothing is live any more, and it is declared"));
+            }
+        }
         for (feature, route) in routes {
             let last = self.last.insert(feature.clone(), route.clone());
             if let Some(last) = &last {
@@ -60,6 +67,13 @@ impl Invariant for Routes {
         }
         broken
     }
+}
+
+/// Whether the feature that a route is for is there.
+fn is_declared(moment: &Moment, feature: &str, route: &Route) -> bool {
+    let Some((namespace, name)) = feature.split_once('/') else { return false };
+    let declared = moment.get("SequenceFeature", namespace, name);
+    declared.is_some_and(|declared| route.feature_uid.as_deref().is_none_or(|uid| uid == crate::store::uid(declared)))
 }
 
 /// Whether an attempt has said that readers go there.

@@ -100,6 +100,9 @@ fn readers_that_are_sent_elsewhere_unannounced_or_under_the_same_epoch_are_found
     assert!(broken(&history(&[route(3, Some(1), 2), route(4, None, 1)]))[0].contains("the epoch goes from 2 to 1"));
     assert!(broken(&history(&[route(3, None, 1), route(4, Some(1), 1)]))[0].contains("under the epoch 1"));
     assert!(broken(&history(&[route(3, Some(7), 1)]))[0].contains("no attempt says so"));
+    let declared = [version(3, "SequenceFeature", "f", json!({})), route(4, Some(1), 1), route(5, None, 2)];
+    assert!(broken(&history(&declared))[0].contains("nothing is live any more"));
+    assert_eq!(broken(&history(&declared[1..])), Vec::<String>::new(), "a feature that is deleted has no route");
     let broken_file = version(3, "ConfigMap", "tress-default-route", json!({"data": {"f.json": "{}"}}));
     assert!(broken(&[broken_file])[0].contains("f.json"));
 }
