@@ -1,4 +1,5 @@
-//! Compiles the client of the engine's control service. The operator shares the protocol with the engine, not code.
+//! Compiles the client of the engine's control service, and the server: tests stand in for pods with it. The operator shares the protocol
+//! with the engine, not code.
 
 use std::error::Error;
 
@@ -8,6 +9,6 @@ const PROTOCOLS: &str = "../engine/proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTOCOLS}");
-    tonic_prost_build::configure().build_server(false).compile_fds(protox::compile([CONTROL], [PROTOCOLS])?)?;
+    tonic_prost_build::configure().build_server(true).compile_fds(protox::compile([CONTROL], [PROTOCOLS])?)?;
     Ok(())
 }

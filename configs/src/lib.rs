@@ -25,6 +25,7 @@ pub mod nearest;
 pub mod path;
 pub mod plan;
 pub mod platform;
+pub mod quantity;
 pub mod reference;
 pub mod schedule;
 pub mod schema;

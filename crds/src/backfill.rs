@@ -107,6 +107,14 @@ pub struct BackfillStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub dead: Option<i64>,
+    /// The version of the history's table that it made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub history_version: Option<i64>,
+    /// The number of the list of features that base was made for with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub covered: Option<i64>,
     /// Workers that failed, as ranges: `3`, `5-7`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 32)))]

@@ -25,6 +25,10 @@ pub enum ConditionType {
     BackfillComplete,
     /// Readers get answers.
     Available,
+    /// What is read is as new as the contract promises.
+    Fresh,
+    /// What is read is as complete as the contract promises.
+    Complete,
     /// Live is what is declared.
     Updated,
     /// Present while work goes on.
@@ -64,8 +68,39 @@ pub enum Reason {
     JobFailed,
     /// The last attempt did not come to its end; the message names it.
     AttemptFailed,
+    /// A change of what is read waits for evidence, or for a person who does without; live goes on.
+    BehaviouralChangeHeld,
+    /// What the platform allows a namespace is used up.
+    LimitReached,
+    /// The contract is not met.
+    ContractMissed,
     /// Nothing has been seen of it yet.
     NotObserved,
+}
+
+impl Reason {
+    /// The reason of this name; `None` = it is a newer operator's.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        const ALL: [Reason; 15] = [
+            Reason::AsDeclared,
+            Reason::Unused,
+            Reason::InProgress,
+            Reason::Waiting,
+            Reason::Paused,
+            Reason::Invalid,
+            Reason::ReferenceMissing,
+            Reason::Breaking,
+            Reason::ConnectionNotAllowed,
+            Reason::ConnectionIdentityChanged,
+            Reason::SemanticsUnsupported,
+            Reason::OperatorTooOld,
+            Reason::JobFailed,
+            Reason::AttemptFailed,
+            Reason::NotObserved,
+        ];
+        ALL.into_iter().find(|reason| reason.to_string() == name)
+    }
 }
 
 /// Whether it is so.
@@ -124,6 +159,18 @@ pub fn is_true(conditions: &[Condition], what: ConditionType) -> bool {
     conditions.iter().any(|c| c.type_ == what.to_string() && c.status == "True")
 }
 
+/// What a condition says, to be said again; `None` = it is not there, or says what only a newer operator knows.
+#[must_use]
+pub fn said(conditions: &[Condition], what: ConditionType) -> Option<Says> {
+    let condition = conditions.iter().find(|c| c.type_ == what.to_string())?;
+    let truth = match condition.status.as_str() {
+        "True" => Truth::True,
+        "False" => Truth::False,
+        _ => Truth::Unknown,
+    };
+    Some(Says::new(what, truth, Reason::parse(&condition.reason)?, &condition.message))
+}
+
 fn shortened(message: &str) -> String {
     if message.chars().count() <= MAX_MESSAGE { message.to_owned() } else { message.chars().take(MAX_MESSAGE - 1).chain(['…']).collect() }
 }
@@ -158,6 +205,14 @@ mod tests {
         assert_eq!((second[0].observed_generation, second[0].reason.as_str()), (Some(2), "Invalid"));
         assert_eq!(conditions(&third, &says(Truth::True, Reason::AsDeclared), 2, at(9)), third);
         assert!(is_true(&third, ConditionType::Ready) && !is_true(&first, ConditionType::Ready));
+    }
+
+    #[test]
+    fn what_was_said_can_be_said_again() {
+        let says = Says::new(ConditionType::Ready, Truth::False, Reason::NotObserved, "m");
+        let all = conditions(&[], std::slice::from_ref(&says), 1, at(1));
+        assert_eq!(said(&all, ConditionType::Ready), Some(says));
+        assert_eq!((said(&all, ConditionType::Stalled), Reason::parse("Newer")), (None, None));
     }
 
     #[test]

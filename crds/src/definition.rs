@@ -148,6 +148,9 @@ pub struct FeatureStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]
     pub endpoint: Option<String>,
+    /// It moved to another pool; the one before answers for a day more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     /// The revision of the last attempt that succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
@@ -178,6 +181,16 @@ pub struct Live {
     /// Of the route that says so.
     #[schemars(range(min = 0))]
     pub epoch: i64,
+    #[schemars(schema_with = "bound::time")]
+    pub since: Time,
+}
+
+/// From which pool it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    #[schemars(length(min = 1, max = 40))]
+    pub from: String,
     #[schemars(schema_with = "bound::time")]
     pub since: Time,
 }

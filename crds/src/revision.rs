@@ -35,8 +35,24 @@ pub struct SignalRevisionSpec {
     pub signal: String,
     #[schemars(range(min = 1, max = 1_000_000))]
     pub schema_version: i32,
+    /// The semantics that an engine needs to run the plan.
+    #[schemars(range(min = 1))]
+    pub semantics: i32,
+    /// The topic whose raw log the engine keeps for it. Omitted = somebody else keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchivedTopic>,
     #[serde(flatten)]
     pub compiled: CompiledSource,
+}
+
+/// A topic of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchivedTopic {
+    #[schemars(length(min = 1, max = 63))]
+    pub connection: String,
+    #[schemars(length(min = 1, max = 249))]
+    pub topic: String,
 }
 
 /// One state of a feature: a read, which stores nothing.
@@ -64,6 +80,9 @@ pub struct SequenceRevisionSpec {
     /// The SequenceFeature.
     #[schemars(length(min = 1, max = 40))]
     pub feature: String,
+    /// The semantics that an engine needs to run the plan.
+    #[schemars(range(min = 1))]
+    pub semantics: i32,
     #[serde(flatten)]
     pub compiled: CompiledSource,
     /// The signal revisions that it reads, in the order of the plan.
@@ -140,6 +159,14 @@ pub struct SignalRevisionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "bound::time")]
     pub scheduled: Option<Time>,
+    /// Since when nothing needs it. Omitted = something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub gone: Option<Time>,
+    /// Since when what belongs to it is being dropped: from then on it is never used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub dropping: Option<Time>,
 }
 
 /// What `prepare` reported.

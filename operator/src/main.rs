@@ -1,3 +1,13 @@
-//! Brings what is declared in Kubernetes to run.
+//! `tress-operator`: brings what is declared in Kubernetes to run.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tress_operator::process::{self, Arguments};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    process::run(Arguments::parse())
+}

@@ -67,6 +67,18 @@ pub fn job(owner: &str, job: Job) -> String {
     format!("{owner}-{what}")
 }
 
+/// The archive of a topic, in a namespace.
+#[must_use]
+pub fn archive(connection: &str, topic: &str) -> String {
+    format!("archive-{}", ten(&format!("{connection}/{topic}")))
+}
+
+/// What is kept in the operator's namespace of a signal revision whose topics and tables are to go with it.
+#[must_use]
+pub fn record(revision_uid: &str) -> String {
+    format!("tress-owned-{}", ten(revision_uid))
+}
+
 /// 50 bits of a text's hash, as base32 in lower case.
 fn ten(text: &str) -> String {
     const LETTERS: [char; 32] = [
@@ -119,7 +131,11 @@ mod tests {
             backfill("rating", "uid", &Occasion::Scheduled(Timestamp::from_second(1_700_000_000).unwrap())),
             job(&revision("rating", hash), Job::Prepare),
             attempt("recent-movies", 7),
+            archive("main", "ratings"),
+            record("uid"),
         ];
-        assert_eq!(names, ["rating-w5uwjd5sm2", "rating-5stqbb7nig", "rating-vbth3e7jnr", "rating-w5uwjd5sm2-prep", "recent-movies-7"]);
+        let wanted = ["rating-w5uwjd5sm2", "rating-5stqbb7nig", "rating-vbth3e7jnr", "rating-w5uwjd5sm2-prep", "recent-movies-7"];
+        assert_eq!(names[..5], wanted);
+        assert_eq!(names[5..], ["archive-", "tress-owned-"]);
     }
 }

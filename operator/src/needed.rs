@@ -11,8 +11,8 @@ pub struct Sequence {
     pub uid: String,
     /// namespace/name of its feature.
     pub feature: String,
-    /// Live, or target or previous of an attempt that has not ended.
-    pub in_use: bool,
+    /// How far it is needed whatever else: live, or target or previous of an attempt = Running; what is declared = Kept.
+    pub least: Use,
     /// A consumer asked for it by its digest; it stays until then.
     pub pinned_until: Option<Timestamp>,
     pub made: Timestamp,
@@ -37,6 +37,8 @@ pub struct Declared {
     pub features: BTreeMap<String, usize>,
     /// Signals.
     pub signals: BTreeSet<String>,
+    /// UIDs of the revisions that the signals' definitions are.
+    pub accepted: BTreeSet<String>,
 }
 
 /// How far each revision is needed, by its UID.
@@ -47,11 +49,13 @@ pub fn uses(declared: &Declared, sequences: &[Sequence], signals: &[Signal], now
     let mut newest_first: Vec<&Sequence> = sequences.iter().collect();
     newest_first.sort_by(|a, b| (b.made, &b.uid).cmp(&(a.made, &a.uid)));
     for sequence in newest_first {
-        let runs = sequence.in_use || sequence.pinned_until.is_some_and(|until| until > now);
+        let runs = sequence.least == Use::Running || sequence.pinned_until.is_some_and(|until| until > now);
         let history = declared.features.get(&sequence.feature).copied().unwrap_or_default();
         let count = kept.entry(&sequence.feature).or_default();
         let needed = if runs {
             Use::Running
+        } else if sequence.least == Use::Kept {
+            Use::Kept
         } else if *count < history {
             *count += 1;
             Use::Kept
@@ -73,8 +77,11 @@ pub fn uses(declared: &Declared, sequences: &[Sequence], signals: &[Signal], now
         }
     }
     // What the next feature would read.
-    for ((_, _), signal) in newest.into_iter().filter(|((name, _), _)| declared.signals.contains(*name)) {
-        uses.entry(signal.uid.clone()).and_modify(|needed| *needed = (*needed).max(Use::Kept));
+    let newest = newest.into_iter().filter(|((name, _), _)| declared.signals.contains(*name)).map(|(_, signal)| &signal.uid);
+    for uid in newest.chain(&declared.accepted) {
+        if let Some(needed) = uses.get_mut(uid) {
+            *needed = (*needed).max(Use::Kept);
+        }
     }
     uses
 }
@@ -87,9 +94,9 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn sequence(uid: &str, made: i64, in_use: bool, signals: &[&str]) -> Sequence {
+    fn sequence(uid: &str, made: i64, least: Use, signals: &[&str]) -> Sequence {
         let signals = signals.iter().map(|s| (*s).to_owned()).collect();
-        Sequence { uid: uid.to_owned(), feature: "n/f".to_owned(), in_use, pinned_until: None, made: at(made), signals }
+        Sequence { uid: uid.to_owned(), feature: "n/f".to_owned(), least, pinned_until: None, made: at(made), signals }
     }
 
     fn signal(uid: &str, made: i64) -> Signal {
@@ -104,13 +111,17 @@ mod tests {
         Declared {
             features: features.iter().map(|(name, history)| ((*name).to_owned(), *history)).collect(),
             signals: signals.iter().map(|s| (*s).to_owned()).collect(),
+            accepted: BTreeSet::new(),
         }
     }
 
     #[test]
     fn a_signal_revision_is_as_much_needed_as_the_most_alive_that_reads_it() {
-        let sequences =
-            [sequence("q1", 1, false, &["s1"]), sequence("q2", 2, false, &["s1", "s2"]), sequence("q3", 3, true, &["s2", "s3"])];
+        let sequences = [
+            sequence("q1", 1, Use::Gone, &["s1"]),
+            sequence("q2", 2, Use::Gone, &["s1", "s2"]),
+            sequence("q3", 3, Use::Running, &["s2", "s3"]),
+        ];
         let signals = [signal("s1", 1), signal("s2", 2), signal("s3", 3)];
         let uses = uses(&declared(&[("n/f", 1)], &["n/s"]), &sequences, &signals, at(9));
         assert_eq!(shown(&uses), "q1 Gone, q2 Kept, q3 Running, s1 Kept, s2 Running, s3 Running");
@@ -124,14 +135,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_definition_went_back_to_stays_though_it_is_not_the_newest() {
+        let signals = [signal("s1", 1), signal("s2", 2), signal("s3", 3)];
+        let back = Declared { accepted: ["s1".to_owned()].into(), ..declared(&[], &["n/s"]) };
+        assert_eq!(shown(&uses(&back, &[], &signals, at(9))), "s1 Kept, s2 Gone, s3 Kept");
+    }
+
+    #[test]
+    fn a_target_that_waits_for_its_turn_stays_without_a_place_in_the_history() {
+        let sequences = [sequence("q1", 1, Use::Gone, &["s1"]), sequence("q2", 2, Use::Kept, &["s2"])];
+        let uses = uses(&declared(&[("n/f", 1)], &[]), &sequences, &[signal("s1", 1), signal("s2", 2)], at(9));
+        assert_eq!(shown(&uses), "q1 Kept, q2 Kept, s1 Kept, s2 Kept");
+    }
+
+    #[test]
     fn a_deleted_definition_does_not_end_what_is_read() {
-        let sequences = [sequence("q1", 1, true, &["s1"])];
+        let sequences = [sequence("q1", 1, Use::Running, &["s1"])];
         assert_eq!(shown(&uses(&declared(&[], &[]), &sequences, &[signal("s1", 1)], at(9))), "q1 Running, s1 Running");
     }
 
     #[test]
     fn a_pinned_revision_runs_until_its_time() {
-        let pinned = Sequence { pinned_until: Some(at(10)), ..sequence("q1", 1, false, &["s1"]) };
+        let pinned = Sequence { pinned_until: Some(at(10)), ..sequence("q1", 1, Use::Gone, &["s1"]) };
         let none = declared(&[], &[]);
         assert_eq!(shown(&uses(&none, std::slice::from_ref(&pinned), &[signal("s1", 1)], at(9))), "q1 Running, s1 Running");
         assert_eq!(shown(&uses(&none, &[pinned], &[signal("s1", 1)], at(10))), "q1 Gone, s1 Gone");

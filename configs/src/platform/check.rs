@@ -170,3 +170,8 @@ fn is_name(name: &str, most: usize) -> bool {
     let bytes = name.as_bytes();
     bytes.len() <= most && bytes.iter().all(|b| inner(*b)) && edge(bytes.first()) && edge(bytes.last()) && !name.contains("..")
 }
+
+/// Whether a name may be part of the names of objects: no dots.
+pub fn is_label(name: &str, most: usize) -> bool {
+    is_name(name, most) && !name.contains('.')
+}

@@ -2,6 +2,7 @@
 //! teams own it. Secrets are named, never written.
 
 mod check;
+mod operated;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::operated::{Engine, Limits, NamespaceLimits, OperatedPlatform, PoolSettings};
 pub use self::topics::{CreateTopics, Topics};
 use crate::issue::Issue;
 use crate::source::{self, Located};

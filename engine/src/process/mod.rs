@@ -9,6 +9,7 @@
 mod archive;
 mod arguments;
 mod backfill;
+mod caught_up;
 mod drop;
 mod monitor;
 mod prepare;

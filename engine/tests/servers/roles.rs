@@ -65,7 +65,7 @@ async fn a_signal_lives_from_prepare_to_drop_in_processes_of_their_own() {
         rows
     };
     until("every row", async || distinct(rows().await) == expected).await;
-    assert_eq!(get(http.parse().unwrap(), "/readyz").map(|(status, _)| status), Some(200));
+    until("the stream has caught up", async || get(http.parse().unwrap(), "/readyz").is_some_and(|(status, _)| status == 200)).await;
     let (_, metrics) = get(http.parse().unwrap(), "/metrics").unwrap();
     assert!(metrics.contains("tress_signal_rows_in_total{signal=\"movies/rating\"}"), "{metrics}");
     assert!(second.still_runs());

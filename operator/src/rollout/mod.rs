@@ -8,7 +8,12 @@
 //! from then on an attempt goes forward.
 
 mod advance;
+mod controller;
 mod intent;
+mod observe;
+mod report;
+mod seen;
+pub mod slots;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +22,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tress_crds::rollout::{Phase, PhaseReason, RolloutStatus, SequenceRolloutSpec};
 
+pub use controller::{reconcile, triggers};
 pub use table::{LEGAL, is_legal};
 
 /// How far a piece of work is.

@@ -1,7 +1,9 @@
 //! The archive of a topic: one for all signals that read it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tress_configs::definition::API_VERSION;
 
+use super::guard::network;
 use super::pod::{Pod, words};
 use super::stream::{MONITOR, deployment};
 use super::{Owner, Place, resources};
@@ -16,9 +18,10 @@ pub struct Archived {
     pub topic: String,
 }
 
-/// One pod: the archive's commits order themselves, a second would only wait.
+/// One pod: the archive's commits order themselves, a second would only wait. With what stands around it; both go when the last of
+/// `owners` has gone, also when no operator is there to see it.
 #[must_use]
-pub fn archive(place: &Place, owner: &Owner, archived: &Archived) -> Value {
+pub fn archive(place: &Place, owners: &[Owner], archived: &Archived) -> [Value; 2] {
     let Archived { name, connection, topic } = archived;
     let pod = Pod {
         arguments: words(&["archive", "--connection", connection, "--topic", topic, "--http", &format!("0.0.0.0:{MONITOR}")]),
@@ -29,5 +32,14 @@ pub fn archive(place: &Place, owner: &Owner, archived: &Archived) -> Value {
         grace: 60,
         restart: "Always",
     };
-    deployment(place, Role::Archive, (name, owner), 1, &pod)
+    // Which revisions need it changes; what its pods are known by does not.
+    let itself = Owner { kind: "SignalRevision", name: name.clone(), uid: String::new() };
+    let made = [deployment(place, Role::Archive, (name, &itself), 1, &pod), network(place, Role::Archive, (name, &itself), &[MONITOR])];
+    made.map(|mut object| {
+        object["metadata"]["ownerReferences"] = owners
+            .iter()
+            .map(|Owner { kind, name, uid }| json!({"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "blockOwnerDeletion": false}))
+            .collect();
+        object
+    })
 }

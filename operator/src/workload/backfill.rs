@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tress_configs::definition::Resources;
 use tress_configs::job::Demanded;
-use tress_crds::backfill::{BackfillSpec, Mode};
+use tress_crds::backfill::BackfillSpec;
 
 use super::pod::{Pod, given, words};
 use super::{Owner, Place, metadata, resources};
@@ -25,6 +25,15 @@ pub fn demands(place: &Place, revision: &Owner, demanded: &Demanded) -> Value {
     })
 }
 
+/// A backfill, as its jobs see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Filled<'a> {
+    pub owner: &'a Owner,
+    pub spec: &'a BackfillSpec,
+    /// Of its pods, as the signal's definition says.
+    pub resources: Option<&'a Resources>,
+}
+
 fn list_of(revision: &Owner) -> String {
     format!("{}-list", revision.name)
 }
@@ -35,20 +44,22 @@ fn pod<'a>(arguments: Vec<String>, given: Option<&'a str>, runtime: Option<&Reso
 
 /// The job that fixes the inputs.
 #[must_use]
-pub fn plan(place: &Place, backfill: &Owner, revision: &Owner, mode: &Mode) -> Value {
+pub fn plan(place: &Place, filled: Filled<'_>, revision: &Owner) -> Value {
+    let Filled { owner: backfill, spec: BackfillSpec { mode, .. }, resources } = filled;
     let mut arguments = words(&["backfill", "plan", "--uid", &revision.uid]);
     if let Some(restate) = &mode.restate {
         let buckets = restate.buckets.as_ref().map_or_else(|| "all".to_owned(), |buckets| buckets.join(","));
         arguments.extend(words(&["--restate", &buckets]));
     }
-    super::job::job(place, &name::job(&backfill.name, Job::Plan), Role::Backfill, backfill, &pod(arguments, None, None))
+    super::job::job(place, &name::job(&backfill.name, Job::Plan), Role::Backfill, backfill, &pod(arguments, None, resources))
 }
 
 /// The indexed job that does the tasks: its pods share them by their index.
 #[must_use]
-pub fn work(place: &Place, (backfill, spec): (&Owner, &BackfillSpec), revision: &Owner, (number, workers): (i64, i32)) -> Value {
+pub fn work(place: &Place, filled: Filled<'_>, revision: &Owner, (number, workers): (i64, i32)) -> Value {
+    let Filled { owner: backfill, spec, resources } = filled;
     let arguments = words(&["backfill", "tasks", "--uid", &revision.uid, "--backfill", &number.to_string(), "--of", &workers.to_string()]);
-    let mut job = super::job::job(place, &name::job(&backfill.name, Job::Work), Role::Backfill, backfill, &pod(arguments, None, None));
+    let mut job = super::job::job(place, &name::job(&backfill.name, Job::Work), Role::Backfill, backfill, &pod(arguments, None, resources));
     let spec_of_job = &mut job["spec"];
     if let Some(map) = spec_of_job.as_object_mut() {
         map.shift_remove("backoffLimit");
@@ -64,11 +75,12 @@ pub fn work(place: &Place, (backfill, spec): (&Owner, &BackfillSpec), revision: 
 
 /// The job that makes a backfill part of history, then base.
 #[must_use]
-pub fn seal(place: &Place, backfill: &Owner, revision: &Owner, number: i64) -> Value {
+pub fn seal(place: &Place, filled: Filled<'_>, revision: &Owner, number: i64) -> Value {
+    let Filled { owner: backfill, spec: _, resources } = filled;
     let list = list_of(revision);
     let arguments =
         words(&["backfill", "seal", "--uid", &revision.uid, "--backfill", &number.to_string(), "--demands", &given("demands.json")]);
-    super::job::job(place, &name::job(&backfill.name, Job::Seal), Role::Backfill, backfill, &pod(arguments, Some(&list), None))
+    super::job::job(place, &name::job(&backfill.name, Job::Seal), Role::Backfill, backfill, &pod(arguments, Some(&list), resources))
 }
 
 /// The job that makes base alone, for a demand that is not covered.

@@ -10,6 +10,8 @@ use crate::label::{self, Role};
 
 /// The ConfigMap.
 pub const CONNECTIONS: &str = "tress-connections";
+/// The one in the operator's namespace, with all connections: what is dropped may be anybody's.
+pub const ALL_CONNECTIONS: &str = "tress-connections-all";
 
 /// The ConfigMap of a namespace, and the secrets that its connections name, in order.
 #[must_use]
@@ -22,13 +24,23 @@ pub fn connections(platform: &PlatformFile, namespace: &str) -> (Value, Vec<Stri
         // Who else may use it is nobody's business here.
         .map(|(name, connection)| (name.clone(), Connection { namespaces: admitted_here(connection, namespace), ..connection.clone() }))
         .collect();
-    let named: BTreeSet<String> = admitted.values().flat_map(secrets_of).collect();
     let file = PlatformFile { connections: admitted, outputs: outputs.clone(), secrets: secrets.clone() };
-    let text = yaml::document(&serde_json::to_value(&file).unwrap_or_default());
+    written(&file, CONNECTIONS, namespace)
+}
+
+/// The ConfigMap of the operator's namespace, and the secrets that its connections name, in order.
+#[must_use]
+pub fn all_connections(platform: &PlatformFile, namespace: &str) -> (Value, Vec<String>) {
+    written(platform, ALL_CONNECTIONS, namespace)
+}
+
+fn written(file: &PlatformFile, name: &str, namespace: &str) -> (Value, Vec<String>) {
+    let named: BTreeSet<String> = file.connections.values().flat_map(secrets_of).collect();
+    let text = yaml::document(&serde_json::to_value(file).unwrap_or_default());
     let map = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": CONNECTIONS, "namespace": namespace, "labels": label::labels(Role::Connections, CONNECTIONS)},
+        "metadata": {"name": name, "namespace": namespace, "labels": label::labels(Role::Connections, name)},
         "data": {"platform.yaml": text},
     });
     (map, named.into_iter().collect())

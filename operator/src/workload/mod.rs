@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 use tress_configs::definition::{API_VERSION, Resources};
 
 pub use archive::{Archived, archive};
-pub use backfill::{base, demands, plan, seal, work};
-pub use connections::{CONNECTIONS, connections};
-pub use drop::drop;
+pub use backfill::{Filled, base, demands, plan, seal, work};
+pub use connections::{ALL_CONNECTIONS, CONNECTIONS, all_connections, connections};
+pub use drop::{drop, drop_elsewhere};
 pub use guard::{SERVICE_ACCOUNT, disruption, network, service_account};
 pub use prepare::{Revision, plan_of, prepare};
-pub use serving::{Pool, pool, pool_pods, pool_service, route};
+pub use serving::{GRPC, Pool, pool, pool_guards, pool_pods, pool_service, route, routes_of};
 pub use stream::stream;
 
 use crate::label::{self, Role};
@@ -49,6 +49,12 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Of what belongs to no object of ours: the operator itself removes it.
+    #[must_use]
+    pub const fn none(name: String) -> Self {
+        Self { kind: "", name, uid: String::new() }
+    }
+
     fn reference(&self) -> Value {
         let api_version = if self.kind == "ConfigMap" { "v1" } else { API_VERSION };
         json!([{"apiVersion": api_version, "kind": self.kind, "name": self.name, "uid": self.uid, "controller": true, "blockOwnerDeletion": false}])
@@ -57,12 +63,15 @@ impl Owner {
 
 /// `metadata` of what is made for `owner`.
 fn metadata(place: &Place, name: &str, role: Role, owner: &Owner) -> Value {
-    json!({
+    let mut metadata = json!({
         "name": name,
         "namespace": place.namespace,
         "labels": label::labels(role, &owner.name),
-        "ownerReferences": owner.reference(),
-    })
+    });
+    if !owner.kind.is_empty() {
+        metadata["ownerReferences"] = owner.reference();
+    }
+    metadata
 }
 
 /// Requests and limits: those that are given, over the role's own.

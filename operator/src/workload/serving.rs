@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::pod::{GIVEN, Pod, words};
 use super::stream::deployment;
-use super::{Owner, Place, metadata, resources};
+use super::{Owner, Place, disruption, metadata, network, resources};
 use crate::label::{self, Role};
 
 /// A pool, as the platform configuration has it.
@@ -20,7 +20,8 @@ pub struct Pool {
     pub memory: i64,
 }
 
-const GRPC: u16 = 7400;
+/// Where readers ask.
+pub const GRPC: u16 = 7400;
 const HTTP: u16 = 7401;
 const CONTROL: u16 = 7402;
 /// The secret of a namespace with the certificate that ControlService answers with.
@@ -28,8 +29,9 @@ pub(super) const CONTROL_SECRET: &str = "tress-control";
 
 /// The Deployment.
 #[must_use]
-pub fn pool(place: &Place, owner: &Owner, pool: &Pool) -> Value {
+pub fn pool(place: &Place, pool: &Pool) -> Value {
     let Pool { name, replicas, disk, memory } = pool;
+    let owner = Owner::none(name.clone());
     let any = |port: u16| format!("0.0.0.0:{port}");
     let limit = memory.saturating_add(memory / 2).to_string();
     let routes = routes_of(name);
@@ -58,7 +60,7 @@ pub fn pool(place: &Place, owner: &Owner, pool: &Pool) -> Value {
         grace: 60,
         restart: "Always",
     };
-    let mut deployment = deployment(place, Role::Serve, (&pool_pods(name), owner), *replicas, &pod);
+    let mut deployment = deployment(place, Role::Serve, (&pool_pods(name), &owner), *replicas, &pod);
     let spec = &mut deployment["spec"]["template"]["spec"];
     let volumes = [
         json!({"name": "state", "emptyDir": {"sizeLimit": disk}}),
@@ -82,16 +84,19 @@ pub fn pool_pods(pool: &str) -> String {
     format!("tress-{pool}")
 }
 
-fn routes_of(pool: &str) -> String {
+/// What the map with a pool's routes is called.
+#[must_use]
+pub fn routes_of(pool: &str) -> String {
     format!("tress-{pool}-route")
 }
 
 /// The Service that readers name, and the headless one by which clients and the operator see every pod, ready or not.
 #[must_use]
-pub fn pool_service(place: &Place, owner: &Owner, pool: &str) -> [Value; 2] {
+pub fn pool_service(place: &Place, pool: &str) -> [Value; 2] {
+    let owner = Owner::none(pool.to_owned());
     let selector = label::selector(Role::Serve, &owner.name);
     let port = |name: &str, port: u16| json!({"name": name, "port": port, "targetPort": name, "protocol": "TCP"});
-    let service = |name: &str, spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(place, name, Role::Serve, owner), "spec": spec});
+    let service = |name: &str, spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(place, name, Role::Serve, &owner), "spec": spec});
     let name = pool_pods(pool);
     [
         service(&name, json!({"selector": selector, "ports": [port("grpc", GRPC), port("http", HTTP)]})),
@@ -107,9 +112,17 @@ pub fn pool_service(place: &Place, owner: &Owner, pool: &str) -> [Value; 2] {
     ]
 }
 
+/// Who may reach a pool's pods, and how many of them may go at once.
+#[must_use]
+pub fn pool_guards(place: &Place, pool: &Pool) -> Vec<Value> {
+    let (name, owner) = (pool_pods(&pool.name), Owner::none(pool.name.clone()));
+    let network = network(place, Role::Serve, (&name, &owner), &[GRPC, HTTP, CONTROL]);
+    std::iter::once(network).chain(disruption(place, Role::Serve, (&name, &owner), pool.replicas)).collect()
+}
+
 /// The ConfigMap with the routes of a pool: a key a feature, in the format of the engine's route files, put whole by one writer.
 #[must_use]
-pub fn route(place: &Place, owner: &Owner, pool: &str, features: &BTreeMap<String, Value>) -> Value {
+pub fn route(place: &Place, pool: &str, features: &BTreeMap<String, Value>) -> Value {
     let data: BTreeMap<String, String> = features
         .iter()
         .map(|(feature, entry)| {
@@ -120,7 +133,7 @@ pub fn route(place: &Place, owner: &Owner, pool: &str, features: &BTreeMap<Strin
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(place, &routes_of(pool), Role::Serve, owner),
+        "metadata": metadata(place, &routes_of(pool), Role::Serve, &Owner::none(pool.to_owned())),
         "data": data,
     })
 }

@@ -45,27 +45,34 @@ fn all() -> BTreeMap<&'static str, Value> {
     let archived = Archived { name: "archive-main-ratings".to_owned(), connection: "main".to_owned(), topic: "ratings".to_owned() };
     let serving = Pool { name: "default".to_owned(), replicas: 2, disk: "20Gi".to_owned(), memory: 2 << 30 };
     let platform = PlatformFile::parse("platform.yaml", PLATFORM).unwrap();
-    let [service, pods] = pool_service(&place(), &config, "default");
+    let [service, pods] = pool_service(&place(), "default");
+    let [network, disruption] = <[Value; 2]>::try_from(pool_guards(&place(), &serving)).unwrap();
     let entry = json!({"featureUid": "f", "live": {"uid": "u", "digest": "0123456789abcdef0123456789abcdef"}, "weightBp": 0, "epoch": 3, "attempt": 1});
+    let filled = Filled { owner: &filled, spec: &spec, resources: None };
+    let restated = BackfillSpec { mode: restate, ..spec.clone() };
+    let [archiving, archive_network] = archive(&place(), &[signal.clone(), owner("SignalRevision", "rating-bcdefghijk")], &archived);
     BTreeMap::from([
         ("plan-configmap", plan_of(&place(), &revision)),
         ("prepare-job", prepare(&place(), &revision)),
         ("stream-deployment", stream(&place(), &signal, Some(&runtime))),
-        ("archive-deployment", archive(&place(), &signal, &archived)),
+        ("archive-deployment", archiving),
+        ("archive-network", archive_network),
         ("demands-configmap", demands(&place(), &signal, &Demanded::new(3, vec!["0123456789abcdef0123456789abcdef".to_owned()]))),
-        ("backfill-plan-job", plan(&place(), &filled, &signal, &restate)),
-        ("backfill-work-job", work(&place(), (&filled, &spec), &signal, (7, 40))),
-        ("backfill-seal-job", seal(&place(), &filled, &signal, 7)),
+        ("backfill-plan-job", plan(&place(), Filled { spec: &restated, ..filled }, &signal)),
+        ("backfill-work-job", work(&place(), filled, &signal, (7, 40))),
+        ("backfill-seal-job", seal(&place(), filled, &signal, 7)),
         ("base-job", base(&place(), &signal)),
-        ("drop-job", drop(&place(), &config, ("rating-abcdefghij", "uid-a"))),
-        ("pool-deployment", pool(&place(), &config, &serving)),
+        ("drop-job", drop(&place(), &signal, ("rating-abcdefghij", "uid-a"))),
+        ("drop-elsewhere-job", drop_elsewhere(&place(), &config, ("tress-owned-abcdefghij", "uid-a"))),
+        ("pool-deployment", pool(&place(), &serving)),
         ("pool-service", service),
         ("pool-pods-service", pods),
-        ("pool-route-configmap", route(&place(), &config, "default", &BTreeMap::from([("recent-movies".to_owned(), entry)]))),
-        ("pool-disruption", disruption(&place(), Role::Serve, ("tress-default", &config), 2).unwrap()),
-        ("pool-network", network(&place(), Role::Serve, ("tress-default", &config), &[7400, 7401, 7402])),
+        ("pool-route-configmap", route(&place(), "default", &BTreeMap::from([("recent-movies".to_owned(), entry)]))),
+        ("pool-disruption", disruption),
+        ("pool-network", network),
         ("service-account", service_account("movies", &json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/tress"}))),
         ("connections-configmap", connections(&platform, "movies").0),
+        ("connections-all-configmap", all_connections(&platform, "tress").0),
     ])
 }
 
@@ -96,7 +103,7 @@ fn pods() -> Vec<(&'static str, Value)> {
 #[test]
 fn every_pod_keeps_to_the_restricted_standard() {
     let pods = pods();
-    assert_eq!(pods.len(), 9);
+    assert_eq!(pods.len(), 10);
     for (name, pod) in pods {
         assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");

@@ -1,23 +1,12 @@
-//! One recomputation of a signal revision: a job that plans, an indexed one that works, one that seals and makes base.
+//! What is done next for a backfill: a job that plans, an indexed one that works, one that seals and makes base.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tress_configs::job::{BaseMade, Facts as Made, Outcome, PlanIs, Report};
 use tress_crds::backfill::{BackfillPhase, BackfillSpec, BackfillStatus};
 
+use crate::jobs::Seen;
 use crate::name::MAX_WORKERS;
-
-/// What is seen of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// It is not there.
-    Missing,
-    Running,
-    /// It has ended; `None` = its report is lost.
-    Succeeded(Option<Report>),
-    /// It will not be tried again.
-    Failed(Option<Report>),
-}
 
 /// What is seen of the indexed job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,9 +128,14 @@ fn seal(status: &BackfillStatus, facts: &Facts, now: Timestamp) -> Decision {
         Seen::Succeeded(Some(report)) => {
             let sealed = BackfillStatus { phase: Some(BackfillPhase::Succeeded), ended: Some(Time(now)), ..status.clone() };
             Decision::Write(match &report.facts {
-                Some(Made::Sealed { raw_events, rows, dead, .. }) => {
-                    BackfillStatus { raw_events: Some(whole(*raw_events)), rows: Some(whole(*rows)), dead: Some(whole(*dead)), ..sealed }
-                }
+                Some(Made::Sealed { raw_events, rows, dead, history_version, .. }) => BackfillStatus {
+                    raw_events: Some(whole(*raw_events)),
+                    rows: Some(whole(*rows)),
+                    dead: Some(whole(*dead)),
+                    history_version: Some(whole(*history_version)),
+                    covered: covered(report),
+                    ..sealed
+                },
                 _ => sealed,
             })
         }
@@ -237,6 +231,7 @@ mod tests {
         let (told, status) = run(BackfillStatus::default(), &mut nothing(), &mut vec![planned(PlanIs::Asked, 5)]);
         assert_eq!(told, ["Plan", "Work { number: 7, workers: 5 }", "Seal { number: 7 }"]);
         assert_eq!((status.phase, status.rows, status.dead, status.done), (Some(BackfillPhase::Succeeded), Some(9), Some(1), Some(5)));
+        assert_eq!((status.history_version, status.covered), (Some(2), Some(3)));
         let Seen::Succeeded(Some(report)) = sealed() else { panic!() };
         assert_eq!(covered(&report), Some(3));
     }

@@ -1,0 +1,164 @@
+//! Reads everything that matters to a feature.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use tress_configs::compatibility;
+use tress_configs::plan::{FeaturePlan, SignalPlan};
+use tress_configs::{Compiled, Plan};
+use tress_crds::definition::{Change, Class};
+use tress_crds::revision::{PinnedSignal, Use};
+use tress_crds::{SequenceFeature, SequenceRevision, SequenceRollout};
+
+use super::report::is_beyond;
+use super::seen::{Limits, Observed, Pool, Serving, Signal};
+use super::target::{is_of, pool_of};
+use crate::compile;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::error::Result;
+use crate::name;
+use crate::platform::NamespaceLimits;
+use crate::pool::{self, entry};
+use crate::queue::Key;
+
+/// The most paths of a change that are told.
+const MAX_PATHS: usize = 20;
+
+/// What there is; `None` = the feature is gone, or on its way.
+///
+/// # Errors
+/// When a revision cannot be read back.
+pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
+    let cluster = &context.cluster;
+    let Some(feature) = cluster.features.get(&key.namespace, &key.name).filter(|f| f.metadata.deletion_timestamp.is_none()) else {
+        return Ok(None);
+    };
+    let before = feature.status.clone().unwrap_or_default();
+    let serving = serving(context, &feature);
+    let read = serving.current.as_ref().unwrap_or(&serving.declared).entry.as_ref().and_then(|entry| entry.live.clone());
+    let revisions = cluster.sequence_revisions.made_for(&key.namespace, &key.name);
+    let live = match (&read, &before.live) {
+        (Some(read), _) => revisions.iter().find(|revision| revision.uid().as_deref() == Some(read.uid.as_str())).cloned(),
+        // The route is lost, and made again from what was told.
+        (None, Some(told)) => cluster.sequence_revisions.get(&key.namespace, &told.revision),
+        (None, None) => None,
+    };
+    let pins = live.as_ref().map(|live| live.spec.signals.clone()).unwrap_or_default();
+    let compiled = compile::feature(context, &feature, &pins).await?;
+    let (mut revision, mut change, mut declared) = (None, None, None);
+    if let compile::Feature::Compiled { compiled, signals } = &*compiled {
+        let target = name::revision(&key.name, &compiled.source_hash);
+        revision = cluster.sequence_revisions.get(&key.namespace, &target);
+        declared = Some(signals.as_slice());
+        let is_same = |live: &&Arc<SequenceRevision>| {
+            live.spec.compiled.source_hash == compiled.source_hash || live.spec.compiled.digest == compiled.digest
+        };
+        if let Some(live) = live.as_ref().filter(|live| !is_same(live)) {
+            let is_known = before.target.as_ref().is_some_and(|t| t.revision == target)
+                && before.live.as_ref().is_some_and(|l| l.revision == live.name_any());
+            change = match before.change.filter(|_| is_known) {
+                known @ Some(_) => known,
+                None => classed(context, live, (compiled, signals)).await?,
+            };
+        }
+    }
+    let attempts = cluster.rollouts.made_for(&key.namespace, &key.name);
+    let routed = serving.current.iter().chain([&serving.declared]).filter_map(|pool| pool.entry.as_ref()?.attempt);
+    let greatest = attempts.iter().map(|a| a.spec.attempt).chain(routed.filter_map(|n| i32::try_from(n).ok())).max().unwrap_or_default();
+    let mut attempts: Vec<Arc<SequenceRollout>> = attempts.into_iter().filter(|attempt| is_of(attempt, &feature)).collect();
+    attempts.sort_by_key(|attempt| attempt.spec.attempt);
+    let read = if pins.is_empty() { declared.unwrap_or_default() } else { &pins };
+    let signals = read.iter().map(|pin| signal(context, pin)).collect();
+    let limits = limits(context, &feature, &compiled, &pins);
+    let quiet = context.platform.now().quiet;
+    Ok(Some(Observed { feature, compiled, revision, live, change, attempts, greatest, serving, signals, limits, quiet }))
+}
+
+fn serving(context: &Context, feature: &SequenceFeature) -> Serving {
+    let (namespace, own) = (feature.namespace().unwrap_or_default(), feature.name_any());
+    let named = |name: &str| Pool {
+        name: name.to_owned(),
+        entry: context.cluster.maps.get(&namespace, &crate::workload::routes_of(name)).and_then(|map| entry::of(&map, &own)),
+        pods: pool::hear(context, (&namespace, name), Some(&own)),
+    };
+    let endpoint = feature.status.as_ref().and_then(|status| status.endpoint.as_deref());
+    Serving { declared: named(pool_of(feature)), current: endpoint.and_then(pool::of_endpoint).map(named) }
+}
+
+fn signal(context: &Context, pin: &PinnedSignal) -> Signal {
+    let PinnedSignal { namespace, revision, uid, digest: _ } = pin;
+    let of_it = context.cluster.signal_revisions.get(namespace, revision).filter(|r| r.uid().as_ref() == Some(uid));
+    Signal { pinned: pin.clone(), revision: of_it, stream: context.cluster.deployments.get(namespace, revision) }
+}
+
+/// How far the change from what is read to what is declared reaches.
+async fn classed(context: &Context, live: &SequenceRevision, (compiled, signals): (&Compiled, &[PinnedSignal])) -> Result<Option<Change>> {
+    let namespace = live.namespace().unwrap_or_default();
+    let Some(whole) = context.writer.fresh::<SequenceRevision>(&namespace, &live.name_any()).await? else { return Ok(None) };
+    let Ok(before) = Plan::from_json(&whole.spec.compiled.plan) else {
+        // Of a newer operator, or damaged: nothing is known to be less.
+        return Ok(Some(Change { class: Class::Behavioural, paths: Vec::new() }));
+    };
+    let mut plans: Vec<(String, Arc<SignalPlan>)> = Vec::new();
+    for pin in live.spec.signals.iter().chain(signals) {
+        let is_read_otherwise = |plan: Option<&FeaturePlan>| plan.is_some_and(|plan| plan.signals.iter().all(|s| s.digest != pin.digest));
+        if !is_read_otherwise(before.as_feature()) && !is_read_otherwise(compiled.plan.as_feature()) {
+            continue;
+        }
+        if let Some(revision) = context.cluster.signal_revisions.get(&pin.namespace, &pin.revision) {
+            plans.push((pin.digest.clone(), compile::plan(context, &revision).await?));
+        }
+    }
+    let find = |digest: &str| plans.iter().find(|(of, _)| of == digest).map(|(_, plan)| Arc::clone(plan));
+    let change = compatibility::classify_with(&before, &compiled.plan, &find);
+    let worst = change.differences.iter().filter(|difference| difference.class == change.class);
+    let paths = worst.map(|difference| difference.path.chars().take(512).collect()).filter(|path: &String| !path.is_empty());
+    Ok(Some(Change { class: class(change.class), paths: paths.take(MAX_PATHS).collect() }))
+}
+
+const fn class(class: compatibility::Class) -> Class {
+    match class {
+        compatibility::Class::None => Class::None,
+        compatibility::Class::Compatible => Class::Compatible,
+        compatibility::Class::Behavioural => Class::Behavioural,
+        compatibility::Class::Breaking => Class::Breaking,
+    }
+}
+
+fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature, live: &[PinnedSignal]) -> Limits {
+    let (platform, cluster) = (context.platform.now(), &context.cluster);
+    let namespace = feature.namespace().unwrap_or_default();
+    let NamespaceLimits { features: most, running_revisions, .. } = &platform.limits.per_namespace;
+    let count = |most: i32| usize::try_from(most).unwrap_or_default();
+    let features = cluster.features.within(&namespace);
+    let is_too_many = features.len() > count(*most) && is_beyond(feature, features.iter().map(|f| &**f), count(*most));
+    let pool = pool_of(feature);
+    let mut limits = Limits {
+        features: is_too_many.then(|| format!("namespace {namespace} may have {most} features")),
+        running: (running(cluster, &namespace) >= count(*running_revisions))
+            .then(|| format!("namespace {namespace} may run {running_revisions} revisions, and does")),
+        pool: (!platform.pools.contains_key(pool)).then(|| format!("runtime.serving.pool: the platform has no pool {pool}")),
+        ..Limits::default()
+    };
+    if let compile::Feature::Compiled { compiled, signals } = made {
+        let [least, most] = platform.engine.semantics;
+        let wanted = compiled.plan.as_feature().map_or(0, |plan| i64::from(plan.semantics));
+        limits.semantics = (wanted < i64::from(least) || wanted > i64::from(most))
+            .then(|| format!("its plan needs semantics {wanted}; the engine {} runs {least} to {most}", platform.engine.image));
+        let reads = compiled.plan.as_feature().map(|plan| plan.signals.iter().map(|read| read.name.clone()).collect::<Vec<_>>());
+        let new = reads.unwrap_or_default().into_iter().zip(signals.iter().cloned());
+        let new: Vec<_> = new.filter(|(_, pin)| live.iter().all(|read| read.uid != pin.uid)).collect();
+        limits.crowded = context.needs.look(cluster, context.clock.now()).needed.crowded(&new);
+    }
+    limits
+}
+
+/// Revisions of features and signals that run in a namespace.
+fn running(cluster: &Cluster, namespace: &str) -> usize {
+    let runs = |needed: Option<Use>| needed == Some(Use::Running);
+    let features = cluster.sequence_revisions.within(namespace);
+    let signals = cluster.signal_revisions.within(namespace);
+    features.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
+        + signals.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
+}

@@ -1,0 +1,85 @@
+//! What every namespace has in which something of Tress runs: the connections that it may use, the account of its pods, and the
+//! certificates that they answer the operator with.
+
+use std::collections::BTreeSet;
+
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::control;
+use crate::error::Result;
+use crate::pool::digest;
+use crate::queue::{Key, Next, Triggers};
+use crate::workload::{CONNECTIONS, SERVICE_ACCOUNT, connections, service_account};
+
+/// What wakes a namespace: whatever of ours begins or ends in it, and what was made for it. Its key has no namespace.
+#[must_use]
+pub fn triggers() -> Triggers {
+    let all = |context: &Context| {
+        let cluster = &context.cluster;
+        let signals = cluster.signals.list().into_iter().filter_map(|object| object.namespace());
+        let features = cluster.features.list().into_iter().filter_map(|object| object.namespace());
+        let signal_revisions = cluster.signal_revisions.list().into_iter().filter_map(|object| object.namespace());
+        let sequence_revisions = cluster.sequence_revisions.list().into_iter().filter_map(|object| object.namespace());
+        let maps = cluster.maps.list().into_iter().filter(|map| map.name_any() == CONNECTIONS).filter_map(|map| map.namespace());
+        let names: BTreeSet<String> = signals.chain(features).chain(signal_revisions).chain(sequence_revisions).chain(maps).collect();
+        names.into_iter().map(|name| Key::new("", name)).collect()
+    };
+    Triggers::keys(all)
+        .when(|cluster| &cluster.signals, |_, object| of(object))
+        .when(|cluster| &cluster.features, |_, object| of(object))
+        .when(|cluster| &cluster.signal_revisions, |_, object| of(object))
+        .when(|cluster| &cluster.sequence_revisions, |_, object| of(object))
+        .when(|cluster| &cluster.maps, |_, map| if map.name_any() == CONNECTIONS { of(map) } else { Vec::new() })
+        .when(|cluster| &cluster.accounts, |_, object| of(object))
+        .when(|cluster| &cluster.secrets, |_, object| of(object))
+}
+
+/// Looks at one namespace.
+///
+/// # Errors
+/// When a write fails.
+pub async fn reconcile(context: &Context, Key { namespace: _, name }: &Key) -> Result<Next> {
+    if !is_used(context, name) {
+        return remove(context, name).await.map(|()| Next::Rest);
+    }
+    let platform = context.platform.now();
+    let (map, _) = connections(&platform.file, name);
+    let inputs = digest(&json!({"file": map["data"]}));
+    context.writer.ensure(map, &inputs).await?;
+    let annotations = json!(platform.engine.service_account_annotations);
+    let inputs = digest(&json!({"annotations": annotations}));
+    context.writer.ensure(service_account(name, &annotations), &inputs).await?;
+    let renew = control::secret(context, name).await?;
+    Ok(Next::At(renew))
+}
+
+/// Whether something of ours is there, or runs.
+fn is_used(context: &Context, name: &str) -> bool {
+    let cluster = &context.cluster;
+    !cluster.signals.within(name).is_empty()
+        || !cluster.features.within(name).is_empty()
+        || !cluster.signal_revisions.within(name).is_empty()
+        || !cluster.sequence_revisions.within(name).is_empty()
+        || !cluster.deployments.within(name).is_empty()
+        || !cluster.jobs.within(name).is_empty()
+}
+
+/// The certificates are the authority's to forget; what is left of them ends by itself.
+async fn remove(context: &Context, name: &str) -> Result<()> {
+    if let Some(map) = context.cluster.maps.get(name, CONNECTIONS) {
+        context.writer.delete(&*map).await?;
+    }
+    if let Some(account) = context.cluster.accounts.get(name, SERVICE_ACCOUNT) {
+        context.writer.delete(&*account).await?;
+    }
+    if let Some(secret) = context.cluster.secrets.get(name, control::SECRET) {
+        context.writer.delete(&*secret).await?;
+    }
+    Ok(())
+}
+
+fn of<K: Resource>(object: &K) -> Vec<Key> {
+    object.meta().namespace.as_ref().map(|namespace| Key::new("", namespace.as_str())).into_iter().collect()
+}

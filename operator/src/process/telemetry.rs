@@ -1,0 +1,33 @@
+//! Logs, and being told to end.
+
+use std::io::{IsTerminal, stderr};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::LogFormat;
+
+/// Starts to log; to be called once.
+pub(super) fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,tress_operator=info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// Cancels `shutdown` at SIGTERM or SIGINT.
+pub(super) async fn until_told_to_end(shutdown: CancellationToken) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::warn!("signals cannot be heard: the process can only be killed");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("told to end");
+    shutdown.cancel();
+}

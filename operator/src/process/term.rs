@@ -1,0 +1,59 @@
+//! What a leader does, from when it leads until it does not any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::Client;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Scopes;
+use crate::context::Context;
+use crate::control::{Store, poll};
+use crate::metrics::Metrics;
+use crate::platform;
+use crate::queue::Controller;
+
+/// After a failure, how soon it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a term needs.
+pub(super) struct Term {
+    pub client: Client,
+    pub scopes: Scopes,
+    /// The operator's own namespace.
+    pub namespace: String,
+    pub context: Arc<Context>,
+    pub controllers: Vec<Controller>,
+    pub metrics: Metrics,
+}
+
+impl Term {
+    /// Works until `ended`.
+    pub async fn serve(&self, ended: &CancellationToken) {
+        let Context { writer, pods, platform, clock, .. } = &*self.context;
+        let store = Store { namespace: self.namespace.clone(), writer: writer.clone(), clock: clock.clone() };
+        // Another leader may have written a moment ago what the watch has not shown yet.
+        if self.confirmed(ended).await.is_none() || store.begin(pods, ended).await.is_none() {
+            return;
+        }
+        tracing::info!("the controllers begin");
+        let controllers = join_all(self.controllers.iter().map(|c| c.run(Arc::clone(&self.context), &self.metrics, ended)));
+        tokio::join!(controllers, poll(pods, ended), store.keep(pods, ended), platform::keep(platform, writer, &self.namespace, ended));
+    }
+
+    async fn confirmed(&self, ended: &CancellationToken) -> Option<()> {
+        loop {
+            let confirmed = tokio::select! {
+                () = ended.cancelled() => return None,
+                confirmed = self.context.cluster.confirm(&self.client, &self.scopes) => confirmed,
+            };
+            match confirmed {
+                Ok(()) => return Some(()),
+                Err(error) => tracing::warn!(%error, "rollouts and routes cannot be read; it is tried again"),
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
