@@ -49,7 +49,7 @@ fn statuses_that_tools_would_misread_are_found() {
         said(1, 1, &[("Ready", "False"), ("Stalled", "False")]),
         said(1, 1, &[("Ready", "True"), ("Ready", "True")]),
     ] {
-        assert_eq!(one(wrong.clone()).is_empty(), false, "{wrong}");
+        assert!(!one(wrong.clone()).is_empty(), "{wrong}");
     }
     let mut later = said(1, 1, &[("Ready", "True")]);
     later["status"]["conditions"][0]["lastTransitionTime"] = json!("u");

@@ -59,12 +59,9 @@ impl Play {
         if job["spec"]["suspend"] == true {
             return;
         }
-        let mut active = tally.active.len() as i64;
-        for index in (0..completions).filter(|index| !tally.succeeded.contains(index) && !tally.active.contains(index)) {
-            if active >= parallelism {
-                break;
-            }
-            active += 1;
+        let room = usize::try_from(parallelism).unwrap_or(0).saturating_sub(tally.active.len());
+        let missing = (0..completions).filter(|index| !tally.succeeded.contains(index) && !tally.active.contains(index));
+        for index in missing.take(room) {
             let made = tally.made.get(&index).copied().unwrap_or(0);
             let name = format!("{}-{index}-{made}", key.name);
             if self.soon(format!("create {} {name}", uid(job))) {

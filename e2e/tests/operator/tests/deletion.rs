@@ -8,6 +8,7 @@ use tress_e2e::apiserver::ApiServer;
 
 use super::edits::live;
 use crate::definitions::{feature, signal, with};
+use crate::engine::lake::Lake;
 use crate::fate::Mood;
 use crate::process::calm;
 use crate::world::World;
@@ -31,9 +32,8 @@ async fn what_is_deleted_ends_and_its_data_stays_where_it_is_to_be_retained() {
     };
     world.until("nothing streams", |store| streams(store) == 0).await;
     assert!(world.routes().is_empty());
-    let lake = world.lake.lock().unwrap();
-    assert!(lake.effects.iter().all(|effect| effect.role != Role::Drop) && !lake.data.is_empty(), "data stays");
-    drop(lake);
+    let stays = |lake: &Lake| lake.effects.iter().all(|effect| effect.role != Role::Drop) && !lake.data.is_empty();
+    assert!(stays(&world.lake.lock().unwrap()), "data stays");
     world.finish().await;
 }
 
