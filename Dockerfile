@@ -9,13 +9,12 @@ ENV RUSTUP_TOOLCHAIN=1.95.0
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bins && \
-    for program in tress-engine tress-operator; do if [ -e "target/release/$program" ]; then cp "target/release/$program" /; fi; done
+    cargo build --release --locked -p tress-engine -p tress-operator && cp target/release/tress-engine target/release/tress-operator /
 
 FROM docker.io/library/debian:bookworm-slim AS runtime
 RUN [ -e /etc/ssl/certs/ca-certificates.crt ] || \
     { apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*; }
-# A number, so that Kubernetes can see that it is not root. Nothing is written but to mounted places.
+# A number, so that Kubernetes can see that it is not root. Nothing is written but to mounted places. `helm test` runs its shell.
 USER 65532:65532
 WORKDIR /
 

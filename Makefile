@@ -15,6 +15,10 @@ help: ## this list
 demo: ## the main job on real input (KEEP=1 leaves the server running)
 	@scripts/demo
 
+.PHONY: demo-cluster
+demo-cluster: ## Tress on a real Kubernetes: Helm, kubectl apply, events by Kafka, a sequence from a pod (Linux, root)
+	@scripts/demo-cluster
+
 .PHONY: test
 test: ## everything that proves it: lints, unit, property, fault and CLI tests
 	@scripts/test
@@ -22,6 +26,10 @@ test: ## everything that proves it: lints, unit, property, fault and CLI tests
 .PHONY: bench
 bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 	@scripts/bench
+
+.PHONY: bench-operator
+bench-operator: ## only the operator with 10,000 features and 10,000 signals on a real API server
+	@scripts/bench --only objects
 
 .PHONY: fuzz
 fuzz: ## the bounded fuzz tests of `make test`, for longer (MINUTES=10; GUIDED=1: by libFuzzer, with a nightly toolchain)
@@ -44,11 +52,22 @@ cluster-down: ## ends it; nothing is left
 .PHONY: image
 image: ## the images of Dockerfile, release build (BUILDER=podman for another builder than docker)
 	@scripts/need $(BUILDER)
-	@$(BUILDER) build --target engine --tag tress-engine .
+	@for target in engine operator; do $(BUILDER) build --target $$target --tag tress-$$target .; done
+
+PREFIX ?= $(HOME)/.local
+
+.PHONY: install
+install: ## `tress`, also as `kubectl tress`, into PREFIX/bin (release build; PREFIX=~/.local)
+	@cargo build --release --locked --package tress
+	@install -d "$(PREFIX)/bin"
+	@install -m 755 "$${CARGO_TARGET_DIR:-target}/release/tress" "$(PREFIX)/bin/tress"
+	@for name in kubectl-tress kubectl_complete-tress; do ln -sf tress "$(PREFIX)/bin/$$name"; done
+	@echo "$(PREFIX)/bin/tress; kubectl finds kubectl-tress where PATH has that folder"
 
 .PHONY: bless
 bless: ## rewrite generated files and golden outputs after an intended change
 	@TRESS_BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked --quiet
+	@scripts/chart bless
 
 .PHONY: fmt
 fmt: ## format

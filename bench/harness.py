@@ -25,6 +25,7 @@ import time
 
 import answers
 import generate
+import many
 import measure
 import report
 
@@ -348,8 +349,13 @@ class Bench:
                 run("small, produced at twice the capacity", topic, produced, "--rate", rate, "--seconds", 10 if self.quick else 60)
         return {"rows": rows, "rate": rate}
 
+    def objects(self):
+        """The operator with 10,000 features and 10,000 signals: what it costs, and how soon it acts."""
+        count = 1_000 if self.quick else 10_000
+        return many.measure(self.asked.operator, self.fresh("objects"), count, count, lambda text: print(f"  {text}", flush=True))
 
-LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart", "stream", "freshness", "overload"]
+
+LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart", "stream", "freshness", "overload", "objects"]
 
 
 def pair_figures(a, b, sizes=("bytes", "peak_rss")):
@@ -465,6 +471,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--engine", help="its binary; without it the one beside --binary")
+    parser.add_argument("--operator", help="its binary; without it the one beside --binary")
     parser.add_argument("--cache", required=True)
     parser.add_argument("--quick", action="store_true", help="fewer pairs, less data")
     parser.add_argument("--rows", type=int, help="of the raw events (10,000,000; quick: 1,000,000)")
@@ -474,6 +481,7 @@ def main():
     parser.add_argument("--only", nargs="*", choices=LINES, default=LINES)
     asked = parser.parse_args()
     asked.engine = asked.engine or pathlib.Path(asked.binary).with_name("tress-engine")
+    asked.operator = asked.operator or pathlib.Path(asked.binary).with_name("tress-operator")
     bench = Bench(asked)
     command = "scripts/bench" + (" --quick" if asked.quick else "") + "".join(f" --{k} {v}" for k in ["rows", "labels", "pairs"] if (v := getattr(asked, k)))
     failed = []

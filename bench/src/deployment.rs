@@ -81,7 +81,8 @@ impl Deployment {
         let uid = format!("recent-{}", self.uid);
         self.prepare_plan(&plan, &["--uid", &uid, "--signal", &self.uid])?;
         let live = Some(Pinned { uid, digest: plan.digest() });
-        let route = Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None };
+        let route =
+            Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None, contract: None };
         let routes = self.folder.join("routes.json");
         RouteFile { features: [("bench/recent".to_owned(), route)].into(), ..RouteFile::default() }.write(&routes).await?;
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());

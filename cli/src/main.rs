@@ -1,6 +1,8 @@
 //! `tress`: the users' tool. Parses arguments, runs one command, and turns what came of it into an exit code.
 
 mod arguments;
+mod called;
+mod cluster;
 mod commands;
 mod definitions;
 mod demo;
@@ -9,6 +11,7 @@ mod exit;
 mod init;
 mod logging;
 mod output;
+mod place;
 mod planning;
 mod progress;
 mod render;
@@ -20,12 +23,14 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     logging::start();
-    exit::code(commands::run(arguments::Arguments::parse()))
+    let called = called::Called::by(std::env::args_os());
+    if called == called::Called::Completion {
+        return exit::code(commands::completion::of_kubectl(std::env::args_os().skip(1)));
+    }
+    exit::code(commands::run(arguments::Arguments::read(called, std::env::args_os()), called))
 }

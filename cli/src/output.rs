@@ -42,9 +42,17 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// As [`print`].
 pub fn value(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
-    match format {
-        Format::Table => print(&table()),
-        Format::Json => print(&format!("{}\n", serde_json::to_string_pretty(value)?)),
-        Format::Yaml => print(&yaml::document(&serde_json::to_value(value)?)),
-    }
+    print(&text(format, value, table)?)
+}
+
+/// What [`value`] prints.
+///
+/// # Errors
+/// When the value cannot be written as JSON.
+pub fn text(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Table => table(),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
+        Format::Yaml => yaml::document(&serde_json::to_value(value)?),
+    })
 }

@@ -35,6 +35,12 @@ fn the_schema_for_editors_is_what_the_types_say() {
     is_fresh(&repository().join("docs/reference/definitions.schema.json"), &schema);
 }
 
+#[test]
+fn the_schema_of_platform_files_is_what_the_types_say() {
+    let schema = serde_json::to_string_pretty(tress_configs::platform::schema()).unwrap() + "\n";
+    is_fresh(&repository().join("docs/reference/platform.schema.json"), &schema);
+}
+
 /// A golden plan that changes without a raised `semantics` would start rollouts everywhere.
 #[test]
 fn plans_and_hashes_of_the_golden_definitions_stay_as_they_are() {

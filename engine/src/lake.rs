@@ -1,6 +1,14 @@
 //! The lake: one object store, and the Delta tables in it. The only place that joins `object_store` and `deltalake`.
 
+#[cfg(feature = "azure")]
+mod after;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
+mod client;
 mod disk;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod local;
 #[cfg(feature = "s3")]
 mod s3;
@@ -14,7 +22,11 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+#[cfg(feature = "azure")]
+pub use self::azure::Azure;
 use self::disk::Disk;
+#[cfg(feature = "gcs")]
+pub use self::gcs::Gcs;
 use self::local::LocalStore;
 pub use self::local::with_the_next_agreement;
 #[cfg(feature = "s3")]

@@ -1,38 +1,124 @@
 //! `tress status`.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, stdout};
+use std::path::Path;
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
+use tress_engine::clock::{Clock, SystemClock};
 
-use crate::exit::Outcome;
+use crate::called::Called;
+use crate::cluster::Cluster;
+use crate::cluster::follow::Followed;
+use crate::cluster::said::Said;
+use crate::cluster::seen::{Scope, Seen};
+use crate::cluster::target::Target;
+use crate::cluster::tree::{self, Detail, Item, State, View};
+use crate::exit::{Outcome, usage};
 use crate::output::{self, Format};
+use crate::place::{At, Place};
 use crate::render::Style;
 use crate::render::rows::grouped;
 use crate::session::Session;
 use crate::session::operation::Operation;
 use crate::time;
 
-/// Show what runs: definition, revision, rows, freshness, history, base.
+/// Show what runs: definition, revision, rollout, workloads; rows, freshness, history, base.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tress status --dir sequences
-  tress status --dir sequences -o json | jq '.signals[].deadLetters'")]
+  tress status --dir sequences -o json | jq '.signals[].deadLetters'
+  tress status -n movies                            every feature and signal of a namespace of a cluster
+  tress status feature/recent-movies -n movies      one of them, with its pods and jobs; also signal/, rollout/, backfill/
+  kubectl tress status recent-movies --watch        again whenever something changes
+
+On a cluster, what is not ready says why, and what may help stands behind an arrow. Exit code 0: all that is shown is ready; 1: not yet.
+Freshness and lag are asked of pods, through the API server: that needs `get` and `create` on pods/portforward, and is left out without it.")]
 pub struct Arguments {
-    /// The folder of definitions.
-    #[arg(long, default_value = ".")]
-    dir: PathBuf,
+    /// On a cluster, only this: feature/NAME, signal/NAME, rollout/NAME, backfill/NAME, or the name of a definition.
+    #[arg(num_args = 0..=2, value_name = "KIND/NAME")]
+    what: Vec<String>,
+    /// On a cluster: show it again whenever something changes, until Ctrl-C.
+    #[arg(short, long)]
+    watch: bool,
+    /// On a cluster: of all namespaces.
+    #[arg(short = 'A', long, conflicts_with_all = ["namespace", "dir"])]
+    all_namespaces: bool,
+    #[command(flatten)]
+    place: Place,
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
 }
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let session = Session::open(&arguments.dir)?;
+pub fn run(arguments: &Arguments, called: Called) -> anyhow::Result<Outcome> {
+    let choice = match arguments.place.at(called) {
+        At::Cluster(choice) => choice,
+        At::Folder(_) if arguments.all_namespaces => crate::place::Choice::default(),
+        At::Folder(dir) => return of_folder(arguments, &dir),
+    };
+    let target = if arguments.what.is_empty() { None } else { Some(Target::parse(&arguments.what)?) };
+    Cluster::run(&choice, called, |cluster| async move { of_cluster(arguments, &cluster, target.as_ref()).await })
+}
+
+/// What is printed of a cluster.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    ready: bool,
+    items: Vec<Item>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+async fn of_cluster(arguments: &Arguments, cluster: &Cluster, target: Option<&Target>) -> anyhow::Result<Outcome> {
+    let scope = if arguments.all_namespaces { Scope::Everywhere } else { Scope::Namespace(cluster.namespace.clone()) };
+    let mut seen = Seen::look(cluster, &scope).await?;
+    let mut shown = String::new();
+    let mut followed = arguments.watch.then(|| Followed::start(cluster, &scope, &seen));
+    loop {
+        seen.said = Said::of(cluster, &seen).await;
+        let report = report(cluster, &seen, target)?;
+        let style = Style::stdout();
+        let table = || match (report.items.is_empty(), target) {
+            (true, None) => format!("no definitions {}\n", scope.shown()),
+            _ => crate::render::tree::render(&report.items, &report.notes, style),
+        };
+        let text = output::text(arguments.output, &report, table)?;
+        if text != shown {
+            let clear =
+                if followed.is_some() && arguments.output == Format::Table && stdout().is_terminal() { "\x1b[H\x1b[2J\x1b[3J" } else { "" };
+            output::print(&format!("{clear}{text}"))?;
+            shown = text;
+        }
+        match &mut followed {
+            Some(followed) => seen = followed.next().await?,
+            None => return Ok(if report.ready { Outcome::Done } else { Outcome::Failed }),
+        }
+    }
+}
+
+fn report(cluster: &Cluster, seen: &Seen, target: Option<&Target>) -> anyhow::Result<Report> {
+    let detail = if target.is_some() { Detail::Whole } else { Detail::Brief };
+    let view = View { seen, now: SystemClock.now_micros(), commands: &cluster.commands, detail };
+    let items = match target {
+        Some(target) => tree::one(&view, target)?,
+        None => tree::all(&view),
+    };
+    let notes = seen.notes.iter().chain(&seen.said.notes).cloned().collect();
+    Ok(Report { ready: items.iter().all(|item| item.state == State::Ready), items, notes })
+}
+
+fn of_folder(Arguments { what, watch, output, .. }: &Arguments, dir: &Path) -> anyhow::Result<Outcome> {
+    if *watch || !what.is_empty() {
+        return Err(usage("names and --watch are for a cluster: choose one with --cluster, --context or -n"));
+    }
+    let session = Session::open(dir)?;
     let done = session.perform(&Operation::Status, &|_| {});
     session.close()?;
     let status = done?;
-    output::value(arguments.output, &status, || tree(&status, Style::stdout()))?;
+    output::value(*output, &status, || tree(&status, Style::stdout()))?;
     Ok(Outcome::Done)
 }
 

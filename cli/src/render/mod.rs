@@ -5,6 +5,7 @@ pub mod rows;
 pub mod sequence;
 mod style;
 mod table;
+pub mod tree;
 pub mod value;
 
 pub use style::Style;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tress_engine::Result;
-use tress_engine::dead_letters::{self, PARTITION, Selection};
+use tress_engine::dead_letters::{self, PARTITION, Payload, Selection};
 use tress_engine::node::{Node, RunningSignal};
 
 use super::operation::signal_named;
@@ -36,24 +36,11 @@ impl Which {
 /// Letters with reason and position, oldest first by signal.
 pub async fn list(node: &Node, which: &Which) -> Result<Value> {
     let mut letters = Vec::new();
+    let payload = if which.payload { Payload::Shown } else { Payload::Hidden };
     for signal in signals(node, which).await? {
         let log = node.platform().own_log();
         for kept in dead_letters::list(log.as_ref(), &signal.revision.topics().dead_letters, &which.selection()).await? {
-            let letter = kept.letter;
-            let mut shown = json!({
-                "signal": signal.plan.name.to_string(),
-                "offset": kept.position.offset,
-                "since": kept.since,
-                "reason": letter.invalid.reason,
-                "field": letter.invalid.field,
-                "topic": signal.plan.source.stream.topic,
-                "rawPartition": letter.partition,
-                "rawOffset": letter.offset,
-            });
-            if which.payload {
-                shown["payload"] = Value::from(String::from_utf8_lossy(&letter.payload).into_owned());
-            }
-            letters.push(shown);
+            letters.push(dead_letters::told(&signal.plan, kept, payload));
         }
     }
     Ok(Value::Array(letters))

@@ -15,7 +15,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("engine", &["tress-configs"], &["anyhow", "k8s-openapi", "kube"]),
     ("crds", &["tress-configs"], &["anyhow", "arrow", "axum", "clap", "deltalake", "object_store", "rdkafka", "tokio", "tonic"]),
     ("operator", &["tress-configs", "tress-crds"], &["arrow", "deltalake", "object_store", "rdkafka"]),
-    ("cli", &["tress-configs", "tress-engine"], &["rdkafka"]),
+    ("cli", &["tress-configs", "tress-crds", "tress-engine"], &["rdkafka"]),
 ];
 
 /// A crate from outside, and the only folders of the engine whose production code may name it.

@@ -35,6 +35,7 @@ pub enum Role {
     Base,
     Serve,
     Drop,
+    DeadLetters,
 }
 
 /// What became of it.

@@ -110,18 +110,28 @@ fn of_registry(at: &str, registry: &Registry, issues: &mut Vec<Issue>) {
 fn of_store(at: &str, store: &ObjectStore, issues: &mut Vec<Issue>) {
     let ObjectStore { url, endpoint, region, credentials_secret } = store;
     let field = |name: &str| path::member(at, name);
-    let bucket = url.strip_prefix("s3://").map(|rest| rest.split('/').next().unwrap_or_default());
+    let host = |scheme: &str| url.strip_prefix(scheme).map(|rest| rest.split('/').next().unwrap_or_default());
+    let bucket = host("s3://").or_else(|| host("gs://")).filter(|b| !b.is_empty() && !b.contains('@'));
+    let container = host("abfss://")
+        .and_then(|h| h.split_once('@'))
+        .filter(|(container, account)| !container.is_empty() && !container.contains(':') && !account.is_empty() && !account.contains('@'));
     let folder = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
-    if bucket.is_none_or(|b| b.is_empty() || b.contains('@')) && folder.is_none() {
-        let help = "write s3://bucket/prefix, or file:///folder; keys go into a secret that credentialsSecret names";
+    if bucket.is_none() && container.is_none() && folder.is_none() {
+        let help = "write s3://bucket/prefix, gs://bucket/prefix, abfss://container@account.dfs.core.windows.net/prefix, or file:///folder; \
+                    keys go into a secret that credentialsSecret names";
         issues.push(Issue::error(field("url"), IssueCode::InvalidName, "this is no address of an object store", help));
     }
     if let Some(endpoint) = endpoint {
         let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://")).map(|h| h.trim_end_matches('/'));
-        if host.is_none_or(|h| h.is_empty() || h.contains(['/', '@', '?'])) {
+        // A stand-in for Azure tells accounts apart by the first part of the path.
+        let path = if url.starts_with("abfss://") { 1 } else { 0 };
+        if host.is_none_or(|h| h.is_empty() || h.starts_with('/') || h.contains(['@', '?']) || h.matches('/').count() > path) {
             let help = "write https://host:port, or http://host:port for one without encryption";
             issues.push(Issue::error(field("endpoint"), IssueCode::InvalidName, "this is no address of a server", help));
         }
+    }
+    if region.is_some() && !url.starts_with("s3://") && folder.is_none() {
+        issues.push(Issue::error(field("region"), IssueCode::Conflict, "only S3 has one", "remove region"));
     }
     if folder.is_some() {
         for (name, given) in

@@ -59,7 +59,7 @@ pub struct Connection {
     /// Apache Kafka, or what speaks its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<Kafka>,
-    /// S3, or what speaks it; or a folder.
+    /// S3 or what speaks it, Google Cloud Storage, Azure; or a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_store: Option<ObjectStore>,
     /// Namespaces whose definitions may name it; `*` means all. Omitted = none but Tress itself.
@@ -157,24 +157,31 @@ pub struct KafkaTls {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectStore {
-    /// `s3://bucket/prefix`, or `file:///folder`.
+    /// `s3://bucket/prefix`, `gs://bucket/prefix`, `abfss://container@account.dfs.core.windows.net/prefix`, or `file:///folder`.
     #[schemars(length(min = 1, max = 1000))]
     pub url: String,
-    /// The address of an S3 server other than Amazon's, as `https://host:port`.
+    /// The address of a server other than the cloud's own, as `https://host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub endpoint: Option<String>,
-    /// Omitted = us-east-1.
+    /// Of S3. Omitted = us-east-1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub region: Option<String>,
-    /// A secret with `accessKeyId`, `secretAccessKey` and, of temporary keys, `sessionToken`. Omitted = what the pod's environment has.
+    /// A secret: of S3 with `accessKeyId`, `secretAccessKey` and, of temporary keys, `sessionToken`; of Google with `serviceAccount.json`;
+    /// of Azure with `accountKey`. Omitted = what the pod's environment has: its service account's role or identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub credentials_secret: Option<String>,
 }
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(structure::schema::<PlatformFile>);
+
+/// The JSON schema of platform files, for editors and for the values of the chart.
+#[must_use]
+pub fn schema() -> &'static Value {
+    &SCHEMA
+}
 
 impl PlatformFile {
     /// Reads a platform file. `file` is how it is named in issues.

@@ -99,6 +99,36 @@ secrets: here
 }
 
 #[test]
+fn an_object_store_is_of_s3_google_azure_or_a_folder_and_its_address_holds_no_key() {
+    let text = r#"
+connections:
+  a: {objectStore: {url: "gs://acme/ml", credentialsSecret: lake}}
+  b: {objectStore: {url: "abfss://ml@acme.dfs.core.windows.net/x", endpoint: "http://localhost:10000/acme"}}
+  c: {objectStore: {url: "abfss://acme.dfs.core.windows.net/x"}}
+  d: {objectStore: {url: "abfss://ml:key@acme.dfs.core.windows.net/x"}}
+  e: {objectStore: {url: "gs://"}}
+  f: {objectStore: {url: "gs://acme/ml", region: "eu"}}
+  g: {objectStore: {url: "s3://acme/ml", endpoint: "http://localhost:10000/acme"}}
+  h: {objectStore: {url: "wasb://acme/ml"}}
+  k: {kafka: {bootstrap: ["k:1"]}}
+outputs: {lake: a, changelog: k}
+"#;
+    let mut found: Vec<_> = mistakes(text).into_iter().map(|(path, code, line, _)| (line, path, code)).collect();
+    found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    assert_eq!(
+        found,
+        [
+            (5, "connections.c.objectStore.url".to_owned(), IssueCode::InvalidName),
+            (6, "connections.d.objectStore.url".to_owned(), IssueCode::InvalidName),
+            (7, "connections.e.objectStore.url".to_owned(), IssueCode::InvalidName),
+            (8, "connections.f.objectStore.region".to_owned(), IssueCode::Conflict),
+            (9, "connections.g.objectStore.endpoint".to_owned(), IssueCode::InvalidName),
+            (10, "connections.h.objectStore.url".to_owned(), IssueCode::InvalidName),
+        ]
+    );
+}
+
+#[test]
 fn a_registry_is_checked_and_never_holds_a_password() {
     let text = r#"
 connections:

@@ -38,7 +38,7 @@ pub fn backfill() -> Value {
 }
 
 pub fn signal_revision() -> Value {
-    let spec = json!({"signal": "rating", "schemaVersion": 1, "sourceHash": format!("h1:{DIGEST}"), "digest": DIGEST, "plan": "{}", "source": "{}"});
+    let spec = json!({"signal": "rating", "schemaVersion": 1, "semantics": 1, "sourceHash": format!("h1:{DIGEST}"), "digest": DIGEST, "plan": "{}", "source": "{}"});
     object("SignalRevision", "rating-abcdefghij", spec)
 }
 

@@ -1,7 +1,10 @@
 //! kubectl before the API server of this run.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tress_e2e::apiserver::ApiServer;
@@ -15,8 +18,9 @@ pub struct Server(&'static ApiServer);
 pub struct Said(Output);
 
 impl Server {
-    pub fn shared() -> Self {
-        Self(ApiServer::shared())
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<Server> = OnceLock::new();
+        SERVER.get_or_init(|| Self(ApiServer::shared()))
     }
 
     pub fn kubectl(&self, arguments: &[&str], object: Option<&Value>) -> Said {
@@ -43,6 +47,29 @@ impl Server {
 
     pub fn replace(&self, namespace: &str, object: &Value) -> Said {
         self.kubectl(&["replace", "-n", namespace, "-f", "-"], Some(object))
+    }
+
+    /// Waits until `look` finds something among the objects of a kind.
+    pub fn until<T>(&self, namespace: &str, kind: &str, look: impl Fn(&[Value]) -> Option<T>) -> T {
+        let began = std::time::Instant::now();
+        loop {
+            let all = self.kubectl(&["get", kind, "-n", namespace, "-o", "json"], None).json();
+            if let Some(found) = look(all["items"].as_array().unwrap()) {
+                return found;
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(60), "waited too long; there is {all:#}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    }
+
+    /// A kubeconfig that may do everything.
+    pub fn kubeconfig(&self) -> &str {
+        self.0.kubeconfig.to_str().unwrap()
+    }
+
+    /// The executable.
+    pub fn program(&self) -> &str {
+        self.0.kubectl.to_str().unwrap()
     }
 
     pub fn get(&self, namespace: &str, object: &Value) -> Value {

@@ -8,9 +8,9 @@ use futures::{StreamExt, TryStreamExt};
 use super::demand::Demands;
 use super::floor::{Horizon, Needs};
 use super::load;
-use super::manifest::{FORMAT, Generation, Kind, Manifest};
+use super::manifest::{FORMAT, Generation, Kind, Manifest, Mark};
 use super::shard::{Files, Maker};
-use crate::backfill::{Mode, WorkPlan, in_effect};
+use crate::backfill::{Cut, Mode, WorkPlan, in_effect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::agreement::Put;
 use crate::history::{History, Snapshot};
@@ -30,6 +30,14 @@ const GROUPS_AT_ONCE: usize = 2;
 /// # Errors
 /// `Invalid` when a demand does not fit the signal; `Conflict` when others keep winning; when the lake does not answer.
 pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manifest>> {
+    update_marked(history, demands, None).await
+}
+
+/// As [`update`]. `mark`: a moment before now, of which a later base will know whether it has it.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_marked(history: &History, demands: &Demands, mark: Option<&Mark>) -> Result<Option<Manifest>> {
     for _ in 0..ATTEMPTS {
         let before = Manifest::newest(history).await?;
         let Some(snapshot) = history.snapshot().await? else { return Ok(before) };
@@ -45,12 +53,24 @@ pub async fn update(history: &History, demands: &Demands) -> Result<Option<Manif
                 return Ok(Some(before.clone()));
             }
         }
-        let manifest = next(history, &snapshot, demands, before.as_ref()).await?;
+        let mut manifest = next(history, &snapshot, demands, before.as_ref()).await?;
+        let known = before.as_ref().map_or((&[][..], None), |before| (before.changelog.as_slice(), before.mark.as_ref()));
+        (manifest.changelog, manifest.mark) = covered(manifest.cut.as_ref(), known, mark);
         if manifest.put(history).await? == Put::Stored {
             return Ok(Some(manifest));
         }
     }
     Err(Error::new(ErrorKind::Conflict, format!("update base of {}: others keep putting manifests; try again", history.uid())))
+}
+
+/// How far of the changelog a base with this cut has, and what is to be known next. What was known stays: cuts only go forward.
+fn covered(cut: Option<&Cut>, (known, waiting): (&[i64], Option<&Mark>), now: Option<&Mark>) -> (Vec<i64>, Option<Mark>) {
+    // What is here now may lie in history already, where nothing new came since.
+    let reached = |mark: &&Mark| cut.is_some_and(|cut| cut.reaches(&mark.raw));
+    match [now, waiting].into_iter().flatten().find(reached) {
+        Some(reached) => (reached.changelog.clone(), now.filter(|now| *now != reached).cloned()),
+        None => (known.to_vec(), waiting.or(now).cloned()),
+    }
 }
 
 async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before: Option<&Manifest>) -> Result<Manifest> {
@@ -103,6 +123,8 @@ async fn next(history: &History, snapshot: &Snapshot, demands: &Demands, before:
         newest,
         demands: demands.clone(),
         shards: groups.into_iter().flatten().collect(),
+        changelog: Vec::new(),
+        mark: None,
     })
 }
 
@@ -144,4 +166,24 @@ async fn restated(history: &History, before: &Manifest, snapshot: &Snapshot) -> 
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_has_of_the_changelog_what_was_there_when_its_source_was_no_longer_than_its_cut() {
+        let cut = |end: i64| Cut::Offsets { cluster: "c".into(), topic: "t".into(), ends: [(0, end)].into() };
+        let mark = |changelog: i64, raw: i64| Mark { changelog: vec![changelog], raw: cut(raw) };
+        let (first, second) = (mark(10, 50), mark(20, 90));
+        assert_eq!(covered(Some(&cut(40)), (&[], None), Some(&first)), (vec![], Some(first.clone())), "the source is ahead of history");
+        assert_eq!(covered(Some(&cut(49)), (&[], Some(&first)), Some(&second)), (vec![], Some(first.clone())), "and still is");
+        assert_eq!(covered(Some(&cut(50)), (&[], Some(&first)), Some(&second)), (vec![10], Some(second.clone())));
+        assert_eq!(covered(Some(&cut(80)), (&[10], Some(&second)), None), (vec![10], Some(second.clone())), "what is known stays");
+        assert_eq!(covered(Some(&cut(90)), (&[10], Some(&first)), Some(&second)), (vec![20], None), "what is there now is in it already");
+        let other = Cut::Offsets { cluster: "c".into(), topic: "made anew".into(), ends: [(0, 99)].into() };
+        assert_eq!(covered(Some(&other), (&[10], Some(&second)), None).0, [10], "of another topic nothing is known");
+        assert_eq!(covered(None, (&[], None), Some(&first)), (vec![], Some(first)));
+    }
 }

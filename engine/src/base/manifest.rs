@@ -34,6 +34,21 @@ pub struct Manifest {
     pub demands: Demands,
     /// Per shard: its generations, newest last.
     pub shards: Vec<Vec<Generation>>,
+    /// Per shard: everything in the changelog before this position is in the base. Empty = that is not known of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changelog: Vec<i64>,
+    /// What a later base tells of the changelog once its history reaches as far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+}
+
+/// A moment of changelog and source together: every row in the changelog before these positions came of a raw event that `raw` covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// Per shard.
+    pub changelog: Vec<i64>,
+    pub raw: Cut,
 }
 
 /// One run of a shard.

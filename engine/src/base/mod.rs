@@ -14,11 +14,11 @@ mod load;
 mod manifest;
 mod shard;
 
-pub use build::update;
+pub use build::{update, update_marked};
 pub use demand::{Demand, Demands};
 pub use floor::{Horizon, Needs};
 pub use load::{Base, Found, Residence};
-pub use manifest::{Generation, Kind, Manifest};
+pub use manifest::{Generation, Kind, Manifest, Mark};
 
 #[cfg(test)]
 mod tests;

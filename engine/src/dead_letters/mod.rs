@@ -5,6 +5,8 @@
 //! the archive and every stream see it as one more copy of that raw event: what has the same identity, version and content counts
 //! once, and replaying twice changes nothing. The letters stay where they are.
 
+mod told;
+
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::log::{Log, NewRecord, Position, Record};
 use crate::raw::{DeadLetter, Invalid};
+
+pub use told::{Payload, told};
 
 /// The partition that letters are written to.
 pub const PARTITION: i32 = 0;

@@ -1,16 +1,16 @@
 //! Lakes and tables in S3, or in what speaks it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use object_store::CredentialProvider;
 use object_store::aws::{AmazonS3Builder, AwsCredential, S3ConditionalPut};
-use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use parking_lot::Mutex;
 use url::Url;
 
-use super::Lake;
+use super::{Lake, client};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, Result};
 
@@ -59,21 +59,15 @@ impl Lake {
             }
         };
         if let Some(endpoint) = endpoint {
-            store = store.with_endpoint(endpoint.as_str().trim_end_matches('/')).with_virtual_hosted_style_request(false);
+            store = store.with_endpoint(client::base(endpoint)).with_virtual_hosted_style_request(false);
         }
-        let plain = endpoint.as_ref().is_some_and(|e| e.scheme() == "http");
         let store = store
             .with_bucket_name(bucket)
             .with_region(region.as_deref().unwrap_or("us-east-1"))
             // What the lake agrees by: a file that is put if it is absent.
             .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_retry(RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() })
-            .with_client_options(
-                ClientOptions::new()
-                    .with_allow_http(plain)
-                    .with_connect_timeout(Duration::from_secs(5))
-                    .with_timeout(Duration::from_secs(60)),
-            )
+            .with_retry(client::patience())
+            .with_client_options(client::options(endpoint.as_ref()))
             .build()
             .context(doing)?;
         Self::new(Arc::new(store), url.clone())
@@ -96,8 +90,9 @@ impl Mounted {
         {
             return Ok(Arc::clone(keys));
         }
-        let token = session_token.as_deref().filter(|file| file.exists()).map(text).transpose()?;
-        let keys = Arc::new(AwsCredential { key_id: text(access_key_id)?, secret_key: text(secret_access_key)?, token });
+        let token = session_token.as_deref().filter(|file| file.exists()).map(client::secret).transpose()?;
+        let keys =
+            Arc::new(AwsCredential { key_id: client::secret(access_key_id)?, secret_key: client::secret(secret_access_key)?, token });
         *last = Some((Stopwatch::start(), Arc::clone(&keys)));
         Ok(keys)
     }
@@ -110,12 +105,6 @@ impl CredentialProvider for Mounted {
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         self.read().map_err(|e| object_store::Error::Generic { store: "S3", source: e.into() })
     }
-}
-
-fn text(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file).context(|| format!("read {}; is the secret mounted?", file.display()))?;
-    let text = text.trim();
-    if text.is_empty() { Err(Error::invalid(format!("read {}: it is empty", file.display()))) } else { Ok(text.to_owned()) }
 }
 
 #[cfg(test)]

@@ -32,11 +32,33 @@ pub async fn keeps_the_contract(log: &dyn Restart) {
     a_read_waits_for_the_next_record(log).await;
     offsets_without_records_are_passed_over(log).await;
     groups_have_their_own_positions(log).await;
+    a_group_is_forgotten_with_all_it_committed(log).await;
     topics_are_created_grown_and_deleted(log).await;
     a_member_alone_reads_every_partition(log).await;
     concurrent_appends_are_all_there_once_and_whole(log).await;
     trimming_never_drops_what_it_should_keep(log).await;
     empty_and_large_records_come_back(log).await;
+}
+
+async fn a_group_is_forgotten_with_all_it_committed(restart: &dyn Restart) {
+    let (topic, other) = ("conformance.forgotten", "conformance.forgotten.too");
+    let log = restart.open().await;
+    log.forget("conformance.nobody").await.expect("there is none: fine");
+    for topic in [topic, other] {
+        log.create(topic, 1).await.expect("create");
+        log.append(topic, 0, vec![payload("one")]).await.expect("append");
+        for group in ["conformance.gone", "conformance.stays"] {
+            log.commit(group, topic, &[at(0, 1)]).await.expect("commit");
+        }
+    }
+    log.forget("conformance.gone").await.expect("forgotten");
+    log.forget("conformance.gone").await.expect("forgotten already");
+    drop(log);
+    let log = restart.open().await;
+    for topic in [topic, other] {
+        assert_eq!(log.committed("conformance.gone", topic).await.expect("read"), []);
+        assert_eq!(log.committed("conformance.stays", topic).await.expect("read"), [at(0, 1)]);
+    }
 }
 
 async fn records_come_back_in_order_and_as_they_were(restart: &dyn Restart) {

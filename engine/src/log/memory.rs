@@ -118,6 +118,12 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn forget(&self, group: &str) -> Result<()> {
+        check_name("group", group)?;
+        self.state.lock().committed.retain(|(of, _), _| of != group);
+        Ok(())
+    }
+
     async fn id(&self, topic: &str) -> Result<TopicId> {
         let topic = self.state.lock().topic(topic)?.id.clone();
         Ok(TopicId { cluster: "memory".into(), topic })

@@ -121,6 +121,8 @@ pub trait Log: Send + Sync + std::fmt::Debug {
     }
     /// Deletes a topic and everything committed for it; it is fine if there is none.
     async fn delete(&self, topic: &str) -> Result<()>;
+    /// Deletes a group and everything it committed; it is fine if there is none. `Conflict` while it has members.
+    async fn forget(&self, group: &str) -> Result<()>;
     /// `NotFound` when there is no such topic.
     async fn id(&self, topic: &str) -> Result<TopicId>;
     /// By partition, from 0 on. `NotFound` when there is no such topic.

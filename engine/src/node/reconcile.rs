@@ -234,6 +234,7 @@ impl Inner {
                 weight_bp: 0,
                 epoch: live.epoch,
                 attempt: None,
+                contract: None,
             };
             file.features.insert(name.clone(), route);
         }

@@ -65,6 +65,8 @@ pub fn store(settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
     let url = address("url", &settings.url)?;
     match url.scheme() {
         "file" => Lake::local(&url.to_file_path().map_err(|()| Error::invalid("url: this is no path of a folder"))?),
+        "gs" => gcs(url, settings, secrets),
+        "abfss" => azure(url, settings, secrets),
         _ => s3(url, settings, secrets),
     }
 }
@@ -92,6 +94,30 @@ fn s3(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
 #[cfg(not(feature = "s3"))]
 fn s3(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
     Err(Error::invalid("this program was built without S3; build tress-engine with its feature s3"))
+}
+
+#[cfg(feature = "gcs")]
+fn gcs(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
+    let ObjectStore { url: _, endpoint, region: _, credentials_secret } = settings;
+    let key = credentials_secret.as_ref().map(|secret| secrets.join(secret).join("serviceAccount.json"));
+    Lake::gcs(&crate::lake::Gcs { url, endpoint: endpoint.as_ref().map(|e| address("endpoint", e)).transpose()?, key })
+}
+
+#[cfg(not(feature = "gcs"))]
+fn gcs(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
+    Err(Error::invalid("this program was built without Google Cloud Storage; build tress-engine with its feature gcs"))
+}
+
+#[cfg(feature = "azure")]
+fn azure(url: Url, settings: &ObjectStore, secrets: &Path) -> Result<Lake> {
+    let ObjectStore { url: _, endpoint, region: _, credentials_secret } = settings;
+    let key = credentials_secret.as_ref().map(|secret| secrets.join(secret).join("accountKey"));
+    Lake::azure(&crate::lake::Azure { url, endpoint: endpoint.as_ref().map(|e| address("endpoint", e)).transpose()?, key })
+}
+
+#[cfg(not(feature = "azure"))]
+fn azure(_: Url, _: &ObjectStore, _: &Path) -> Result<Lake> {
+    Err(Error::invalid("this program was built without Azure; build tress-engine with its feature azure"))
 }
 
 fn address(field: &str, text: &str) -> Result<Url> {

@@ -298,7 +298,16 @@ pub fn items(reply: &Reply) -> Vec<i64> {
 }
 
 pub fn route(live: &Pinned, epoch: u64) -> Route {
-    Route { feature_uid: None, live: Some(live.clone()), trial: None, loaded: Vec::new(), weight_bp: 0, epoch, attempt: None }
+    Route {
+        feature_uid: None,
+        live: Some(live.clone()),
+        trial: None,
+        loaded: Vec::new(),
+        weight_bp: 0,
+        epoch,
+        attempt: None,
+        contract: None,
+    }
 }
 
 pub fn file(routes: &[(&str, Route)]) -> RouteFile {

@@ -216,12 +216,12 @@ impl Signals {
             )));
         }
         for (shard, (held, end)) in shards.iter().zip(&ends).enumerate() {
-            if held.position() < end.start {
+            if held.position().max(signal.followed.store.based(shard)) < end.start {
                 return Err(Error::invalid(format!(
-                    "the changelog of signal revision {uid} no longer reaches back to what is kept of its tail: partition {shard} begins at {}, \
-                     and {} is needed; keep changelogs longer, and prepare and backfill the signal as a new revision",
+                    "the changelog of signal revision {uid} no longer reaches back to what base and the tail's snapshot have: partition {shard} \
+                     begins at {}, and {} is needed; fold the signal twice, keep changelogs longer, or backfill it as a new revision",
                     end.start,
-                    held.position()
+                    held.position().max(signal.followed.store.based(shard))
                 )));
             }
         }

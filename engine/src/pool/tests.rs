@@ -1,9 +1,13 @@
 use super::fixture::*;
+use tress_configs::definition::{Contract, Freshness};
+use tress_configs::duration::Duration;
+
+use crate::base::Manifest;
 use crate::error::ErrorKind;
 use crate::layout;
 use crate::log::Position;
 use crate::serve::proto::revision_description::State;
-use crate::serve::{Pinned, Route};
+use crate::serve::{Degradation, Pinned, Route};
 use crate::store::{self, Taken};
 
 const RATED: &str = "movies/rated";
@@ -211,4 +215,69 @@ async fn a_base_beyond_the_budget_is_refused_and_what_was_shown_stays() {
     assert!(failed.reason.contains("more memory"), "{}", failed.reason);
     again.stop().await;
     pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_says_stale_by_the_contract_that_its_route_carries() {
+    let world = World::new().await;
+    world.happen(RATING, "u", 0..5).await;
+    let rated = world.revision("rated", 3).await;
+    world.route(&[(RATED, route(&rated, 1))]).await;
+    let pool = world.pool("one").await;
+    pool.ready().await;
+    until("how far its source is applied is told", async || pool.signal(RATING).await.and_then(|s| s.applied_through)).await;
+    let degraded = async || pool.read(RATED, "u").await.expect("a reply").profile.degraded;
+    assert_eq!(degraded().await, [], "nobody said what it promises");
+    let day = Duration::from_millis(86_400_000);
+    let promising = |p99| Contract { freshness: Some(Freshness { p99 }), complete_within: Some(day) };
+    let carrying = |contract, epoch| Route { contract: Some(contract), ..route(&rated, epoch) };
+
+    // By a push, under the same epoch: nothing is read otherwise.
+    let applied = pool.control.set_route(&file(&[(RATED, carrying(promising(Duration::from_millis(0)), 1))])).await.expect("applied");
+    assert_eq!((applied.changed.len(), applied.refused.len()), (1, 0));
+    assert_eq!(degraded().await, [Degradation::Stale]);
+    let contract = pool.client().await.describe(RATED, None).await.expect("a description").contract.expect("a contract");
+    assert_eq!((contract.freshness_p99_ms, contract.complete_within_ms), (Some(0), Some(86_400_000)));
+
+    // By the file.
+    world.route(&[(RATED, carrying(promising(day), 2))]).await;
+    until("a day is long enough", async || degraded().await.is_empty().then_some(())).await;
+    let never = Contract { freshness: None, complete_within: None };
+    world.route(&[(RATED, carrying(never, 3))]).await;
+    until("nothing is promised any more", async || {
+        let described = pool.client().await.describe(RATED, None).await.expect("a description");
+        (described.contract.is_some_and(|c| c.freshness_p99_ms.is_none()) && degraded().await.is_empty()).then_some(())
+    })
+    .await;
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_without_a_snapshot_follows_a_changelog_that_was_dropped_as_far_as_base_has_it() {
+    let world = World::new().await;
+    world.happen(RATING, "u", 0..30).await;
+    world.fold(RATING, &[World::feature("rated", 20)]).await;
+    let base = Manifest::newest(&world.history(RATING)).await.expect("the lake answers").expect("a base");
+    let at = |offsets: &[i64]| -> Vec<Position> { (0..).zip(offsets).map(|(partition, &offset)| Position { partition, offset }).collect() };
+    assert!(base.changelog.iter().any(|position| *position > 0), "{base:?}");
+    world.happen(RATING, "u", 30..33).await;
+    let (log, changelog) = (world.platform.own_log(), layout::changelog(RATING));
+    log.trim(&changelog, &at(&base.changelog)).await.expect("dropped by retention");
+    let rated = world.revision("rated", 20).await;
+    world.route(&[(RATED, route(&rated, 1))]).await;
+    let pool = world.pool("one").await;
+    pool.ready().await;
+    assert_eq!(pool.items(RATED, "u").await.0, newest(20, 33));
+    world.happen(RATING, "u", 33..35).await;
+    until("it goes on", async || (pool.items(RATED, "u").await.0 == newest(20, 35)).then_some(())).await;
+    pool.stop().await;
+
+    // What base has not is missed, and said.
+    let ends: Vec<i64> = log.ends(&changelog).await.expect("a changelog").iter().map(|ends| ends.end).collect();
+    log.trim(&changelog, &at(&ends)).await.expect("dropped by retention");
+    let other = world.pool("other").await;
+    other.ready().await;
+    let told = other.is(RATED, &rated, State::Failed).await;
+    assert!(told.reason.contains("no longer reaches back"), "{}", told.reason);
+    other.stop().await;
 }

@@ -41,6 +41,9 @@ pub enum Command {
     Serve(Serve),
     /// Delete what belongs to a signal revision: topics, group, tables.
     Drop(Drop),
+    /// Tell and replay what a signal revision has put aside, over plain HTTP on this machine: for `tress deadletters` on a cluster.
+    #[command(name = "deadletters")]
+    DeadLetters(DeadLetters),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -208,6 +211,19 @@ pub struct Drop {
     pub history: DropHistory,
 }
 
+#[derive(Debug, Clone, Args)]
+pub struct DeadLetters {
+    /// The signal revision, prepared.
+    #[arg(long)]
+    pub uid: String,
+    /// Letters hold users' values, and whoever reaches this address may read them: let it be one of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7403")]
+    pub http: SocketAddr,
+    /// It ends by itself after this.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+}
+
 /// What becomes of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DropHistory {
@@ -234,6 +250,7 @@ impl Command {
             },
             Self::Serve(_) => Role::Serve,
             Self::Drop(_) => Role::Drop,
+            Self::DeadLetters(_) => Role::DeadLetters,
         }
     }
 }

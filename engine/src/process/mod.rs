@@ -1,7 +1,7 @@
 //! One role as a process: arguments in, a report and an exit code out.
 //!
 //! ```text
-//! arguments ─▶ telemetry ─▶ platform file ─▶ prepare | stream | archive | backfill | serve | drop ─▶ report ─▶ exit code
+//! arguments ─▶ telemetry ─▶ platform file ─▶ prepare | stream | archive | backfill | serve | drop | deadletters ─▶ report ─▶ exit code
 //!                                                      ╰─ monitor: metrics and health, for the roles that stay
 //! ```
 //! Exit codes: 0 = done, or stopped as asked; 1 = start it again later; 2 = starting it again changes nothing.
@@ -11,6 +11,7 @@ mod arguments;
 mod backfill;
 mod caught_up;
 mod drop;
+mod letters;
 mod monitor;
 mod prepare;
 mod revision;
@@ -157,5 +158,6 @@ async fn role(world: &World, command: Command) -> Result<Ended> {
         },
         Command::Serve(arguments) => serve::run(world, arguments).await,
         Command::Drop(arguments) => drop::run(world, arguments).await,
+        Command::DeadLetters(arguments) => letters::run(world, arguments).await,
     }
 }

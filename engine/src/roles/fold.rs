@@ -8,8 +8,8 @@ use tress_configs::SignalPlan;
 use tress_configs::plan::BatchPlan;
 
 use crate::archive::{Archive, RawTable};
-use crate::backfill::{ArchivedTopic, Backfill, ExternalFiles, RawLog, Tables};
-use crate::base::{self, Demands, Manifest};
+use crate::backfill::{ArchivedTopic, Backfill, Cut, ExternalFiles, RawLog, Tables};
+use crate::base::{self, Demands, Manifest, Mark};
 use crate::changelog::{BASE_PARTITION, Base};
 use crate::error::{Error, Result};
 use crate::history::History;
@@ -85,13 +85,31 @@ fn tables(platform: &Platform, plan: &SignalPlan) -> Result<BTreeMap<String, Lak
 /// # Errors
 /// As [`base::update`]; when the log of changelogs does not answer.
 pub async fn make_base(platform: &Platform, history: &History, demands: &Demands) -> Result<Option<Manifest>> {
-    let manifest = base::update(history, demands).await?;
+    let mark = mark(platform, history).await?;
+    let manifest = base::update_marked(history, demands, mark.as_ref()).await?;
     if let Some(manifest) = &manifest {
         let record = Base::new(manifest.number).record();
         let topics = prepare::topics(platform, history.uid()).await?;
         platform.own_log().append(&topics.changelog, BASE_PARTITION, vec![record]).await?;
     }
     Ok(manifest)
+}
+
+/// Changelog and source as they are now; `None` where rows have no place in a topic that is archived.
+async fn mark(platform: &Platform, history: &History) -> Result<Option<Mark>> {
+    let source = &history.plan().source;
+    if source.batch != BatchPlan::Archive {
+        return Ok(None);
+    }
+    let (topics, raw) = (prepare::topics(platform, history.uid()).await?, platform.log(&source.stream.connection)?);
+    // In this order: what is in the changelog by now came of raw events that are there by then.
+    let published = platform.own_log().ends(&topics.changelog).await?;
+    let id = raw.id(&source.stream.topic).await?;
+    let ends = (0..).zip(raw.ends(&source.stream.topic).await?).map(|(partition, ends)| (partition, ends.end));
+    // A partition that never held anything is in no cut.
+    let ends = ends.filter(|(_, end)| *end > 0).collect();
+    let raw = Cut::Offsets { cluster: id.cluster, topic: id.topic, ends };
+    Ok(Some(Mark { changelog: published.iter().map(|ends| ends.end).collect(), raw }))
 }
 
 /// Deletes what nothing refers to any more of a revision: of its history and base, and of its topic's raw table where that is ours.

@@ -3,7 +3,8 @@
 //! ```text
 //! begin ─▶ runs ─┬─ stopped ─────────────────────────────▶ done, with what its last writes said
 //!                ├─ a panic, or what may work later ─ told, pause ─▶ begin
-//!                └─ what will not work later ────────────▶ failed: readers keep what is there, and whoever looks is told
+//!                └─ what will not work later ────────────▶ failed: readers keep what is there, and whoever looks is told.
+//!                                                          Followers are begun again all the same: a log may be mended, a base may come
 //! ```
 
 use std::collections::BTreeMap;
@@ -57,6 +58,13 @@ pub enum Role {
     Vacuum,
 }
 
+impl Role {
+    /// Whether it is worth another try though nothing here can mend what ended it: it only reads, and what it reads is made elsewhere.
+    const fn comes_back(self) -> bool {
+        matches!(self, Self::Follower(_))
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -90,7 +98,7 @@ pub enum Now {
     Runs,
     /// It will be begun again.
     Pauses,
-    /// It will not: the reason says what to do.
+    /// It will not by itself: the reason says what to do. A follower is begun again now and then, in case that was done.
     Failed,
 }
 
@@ -124,7 +132,7 @@ impl Health {
     }
 
     fn ended(&self, role: Role, error: &Error, now: Now) {
-        if now == Now::Failed {
+        if now == Now::Failed && !role.comes_back() {
             self.failed.send_if_modified(|reason| reason.is_none() && reason.replace(error.to_string()).is_none());
         }
         let mut troubles = self.troubles.lock();
@@ -211,9 +219,17 @@ where
             Ok(()) => Error::internal(format!("{role} ended, though nobody stopped it")),
         };
         if !may_work_later(error.kind()) {
-            tracing::error!(%role, %error, "a task of a signal has failed and is not begun again");
             health.ended(role, &error, Now::Failed);
-            return Ok(());
+            if !role.comes_back() {
+                tracing::error!(%role, %error, "a task of a signal has failed and is not begun again");
+                return Ok(());
+            }
+            tracing::error!(%role, %error, pause = ?longest, "a task of a signal has failed; it is begun again all the same after a pause");
+            if shutdown.run_until_cancelled(tokio::time::sleep(longest)).await.is_none() {
+                return Ok(());
+            }
+            health.runs(role);
+            continue;
         }
         if began.elapsed() >= calm {
             pause = first;
@@ -256,9 +272,13 @@ mod tests {
 
     /// A task that ends by `how` each of its first `times`, then runs until it is stopped, which is at once.
     async fn run(times: u32, how: impl Fn() -> Result<()> + Clone + Send + 'static) -> (u32, Vec<Trouble>, Duration) {
+        run_as(Role::Upkeep, times, how).await
+    }
+
+    async fn run_as(role: Role, times: u32, how: impl Fn() -> Result<()> + Clone + Send + 'static) -> (u32, Vec<Trouble>, Duration) {
         let health = Health { pauses: QUICK, ..Health::default() };
         let (shutdown, begun, since) = (CancellationToken::new(), AtomicU32::new(0), Stopwatch::start());
-        let kept = keep(Role::Upkeep, &health, &shutdown, || {
+        let kept = keep(role, &health, &shutdown, || {
             let (how, stop, nth) = (how.clone(), shutdown.clone(), begun.fetch_add(1, Ordering::SeqCst));
             async move {
                 if nth < times {
@@ -292,6 +312,14 @@ mod tests {
     async fn what_will_not_work_later_is_not_tried_again() {
         let (begun, troubles, _) = run(1, || Err(Error::corrupt("damaged"))).await;
         assert_eq!((begun, troubles[0].reason.as_str(), troubles[0].now), (1, "damaged", Now::Failed));
+    }
+
+    #[tokio::test]
+    async fn a_follower_is_begun_again_whatever_ended_it_after_the_longest_pause() {
+        let (begun, troubles, took) = run_as(Role::Follower(1), 2, || Err(Error::corrupt("damaged"))).await;
+        let [Trouble { times: 2, now: Now::Runs, .. }] = troubles.as_slice() else { panic!("{troubles:?}") };
+        assert_eq!(begun, 3);
+        assert!(took >= QUICK.longest * 2, "{took:?}");
     }
 
     #[tokio::test]

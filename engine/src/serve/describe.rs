@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{Field, SchemaRef};
 use tress_configs::column::TYPE_KEY;
-use tress_configs::definition::FeatureDefinition;
+use tress_configs::definition::{Contract, FeatureDefinition};
 use tress_configs::duration::Duration;
 use tress_configs::name::QualifiedName;
 use tress_configs::plan::{Origin, ViewPlan};
@@ -76,6 +76,13 @@ pub enum StateName {
 }
 
 impl About {
+    /// The same, with what a route says of the contract: it is newer than what was said when a revision was loaded.
+    #[must_use]
+    pub fn under(self, route: Option<&Route>) -> Self {
+        let Some(Contract { freshness, complete_within }) = route.and_then(|route| route.contract.as_ref()) else { return self };
+        Self { freshness_p99: freshness.as_ref().map(|f| f.p99), complete_within: *complete_within, ..self }
+    }
+
     /// What the definition says.
     #[must_use]
     pub fn of(definition: &FeatureDefinition) -> Self {
@@ -124,7 +131,7 @@ pub fn describe(registry: &Registry, feature: &QualifiedName, route: Option<&Rou
         length: plan.length,
         window_ms: plan.window_ms,
         signals: revision.signal_names.clone(),
-        about: revision.about.clone(),
+        about: revision.about.clone().under(route),
         revisions: revisions(registry, feature, route),
         epoch: route.map_or(0, |r| r.epoch),
         trial_weight_bp: route.map_or(0, |r| r.weight_bp),

@@ -135,7 +135,13 @@ impl Process {
         let commit = Commit { backfill: 1, cut: 1, add: vec![file], at: NOW, ..Commit::default() };
         history.commit(&empty, commit).await.expect("committed");
         let snapshot = history.snapshot().await.expect("read").expect("a table");
-        let facts = BaseFacts { manifest: 1, made_at: Some(NOW), sealed_through: snapshot.newest(), complete_through: Some(NOW + 1) };
+        let facts = BaseFacts {
+            manifest: 1,
+            made_at: Some(NOW),
+            sealed_through: snapshot.newest(),
+            complete_through: Some(NOW + 1),
+            changelog: Vec::new(),
+        };
         let shards = vec![Vec::new(); self.store.shards().len()];
         self.store.install(Installed { facts, history: Arc::new(snapshot), cut: None, shards }).expect("installed");
     }
@@ -168,6 +174,7 @@ impl Process {
             weight_bp: trial.map_or(0, |(_, weight)| weight),
             epoch,
             attempt: None,
+            contract: None,
         };
         let file = RouteFile { features: [(FEATURE.to_owned(), route)].into(), ..RouteFile::default() };
         let applied = self.reader.routes.apply(&file, Absent::Remove).await.expect("routes");

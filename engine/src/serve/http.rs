@@ -71,10 +71,17 @@ async fn sequence(State(http): State<Http>, path: Result<Path<(String, String, S
 
 async fn features(State(http): State<Http>) -> Reply {
     let all = http.reader.features().into_iter().map(|name| {
-        let revisions = write::revisions(&http.reader.revisions(&name));
-        json!({"feature": name.to_string(), "revisions": revisions})
+        let revisions = http.reader.revisions(&name).into_iter().map(|revision| {
+            let applied = http.reader.applied_through(&name, &revision.digest);
+            let mut told = write::revision(&revision);
+            told["appliedThrough"] = write::optional_time(applied);
+            told
+        });
+        json!({"feature": name.to_string(), "revisions": revisions.collect::<Vec<_>>()})
     });
-    Ok(body(StatusCode::OK, &json!({"features": all.collect::<Vec<_>>()})))
+    let all: Vec<Value> = all.collect();
+    // Freshness is the difference: by this clock, not by the reader's.
+    Ok(body(StatusCode::OK, &json!({"now": write::time(http.reader.clock.now_micros()), "features": all})))
 }
 
 async fn describe(State(http): State<Http>, path: Result<Path<(String, String)>, PathRejection>, pairs: Pairs) -> Reply {

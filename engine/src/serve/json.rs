@@ -99,14 +99,14 @@ fn float64(number: f64) -> Value {
 }
 
 /// Microseconds as RFC 3339 in UTC; beyond its years, as a number.
-fn time(micros: i64) -> Value {
+pub fn time(micros: i64) -> Value {
     match DateTime::from_timestamp_micros(micros) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into(),
         None => micros.into(),
     }
 }
 
-fn optional_time(micros: Option<i64>) -> Value {
+pub fn optional_time(micros: Option<i64>) -> Value {
     micros.map_or(Value::Null, time)
 }
 
@@ -125,6 +125,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// What an answer says of itself, as the HTTP server writes it.
+#[must_use]
 pub fn profile(profile: &Profile) -> Value {
     let signals: Map<String, Value> = profile.signals.iter().map(|(name, s)| (name.clone(), state(s))).collect();
     let coverage: Vec<Value> = profile
@@ -204,14 +206,15 @@ pub fn description(description: &Description) -> Value {
 }
 
 pub fn revisions(revisions: &[RevisionDescription]) -> Value {
-    let all = revisions.iter().map(|r| {
-        let mut object = json!({"digest": r.digest, "role": r.role.name(), "state": r.state.name()});
-        if !r.reason.is_empty() {
-            object["reason"] = r.reason.clone().into();
-        }
-        object
-    });
-    all.collect()
+    revisions.iter().map(revision).collect()
+}
+
+pub fn revision(revision: &RevisionDescription) -> Value {
+    let mut object = json!({"digest": revision.digest, "role": revision.role.name(), "state": revision.state.name()});
+    if !revision.reason.is_empty() {
+        object["reason"] = revision.reason.clone().into();
+    }
+    object
 }
 
 pub fn refusal(refusal: &Refusal) -> Value {

@@ -43,7 +43,7 @@ pub use decode::decode;
 pub use describe::{About, Description, RevisionDescription};
 pub use encode::{Encoder, decode_dictionaries, encode_ipc};
 pub(crate) use http::expose;
-pub use json::rows_to_json;
+pub use json::{profile as profile_to_json, rows_to_json};
 pub use pins::{Pin, Pins};
 pub use profile::{Completeness, Degradation, EntityProfile, Profile};
 pub use reader::{Outcome, Outcomes, Reader};

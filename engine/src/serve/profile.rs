@@ -82,6 +82,17 @@ pub struct Circumstances {
     pub epoch: u64,
     /// Whether the live revision stood in for the trial.
     pub stood_in: bool,
+    /// now − applied_through, µs, beyond which the answer is stale, as the route says it.
+    pub fresh_within: Promised,
+}
+
+/// What a route says of freshness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promised {
+    /// Nothing: what was said when the revision was loaded counts.
+    AsLoaded,
+    /// It has a contract; `None` = one that promises no freshness.
+    ByRoute(Option<i64>),
 }
 
 impl Profile {
@@ -176,7 +187,10 @@ fn completeness(complete_through: Option<i64>, as_of: i64) -> Completeness {
 }
 
 fn degraded(revision: &Revision, applied_through: Option<i64>, circumstances: Circumstances) -> Vec<Degradation> {
-    let promised = revision.about.freshness_p99.map(|d| d.micros());
+    let promised = match circumstances.fresh_within {
+        Promised::ByRoute(promised) => promised,
+        Promised::AsLoaded => revision.about.freshness_p99.map(|d| d.micros()),
+    };
     let mut degraded = match (applied_through, promised) {
         (None, _) => vec![Degradation::NotStarted],
         (Some(through), Some(promised)) if circumstances.now.saturating_sub(through) > promised => vec![Degradation::Stale],

@@ -14,7 +14,7 @@ use tress_configs::name::QualifiedName;
 use super::admission::{Admission, Budget, Permit};
 use super::describe::{self, Description};
 use super::nearest;
-use super::profile::{Circumstances, EntityProfile, Profile};
+use super::profile::{Circumstances, EntityProfile, Profile, Promised};
 use super::refusal::{Code, Refusal};
 use super::registry::{Registry, Revision, State};
 use super::request::{self, Ask, Bound, Choice, MAX_ENTITIES, Wanted};
@@ -172,6 +172,14 @@ impl Reader {
     #[must_use]
     pub fn revisions(&self, feature: &QualifiedName) -> Vec<describe::RevisionDescription> {
         describe::revisions(&self.registry, feature, self.routes.current().get(feature).map(|r| &**r))
+    }
+
+    /// Up to when all signals of a revision are applied; `None` = it is not ready here, or one of them has applied nothing yet.
+    #[must_use]
+    pub fn applied_through(&self, feature: &QualifiedName, digest: &str) -> Option<i64> {
+        let Some(State::Ready(revision)) = self.registry.state(feature, digest) else { return None };
+        let applied = revision.served.signal_states().iter().map(|state| state.applied_through).collect::<Option<Vec<i64>>>()?;
+        applied.into_iter().min()
     }
 
     /// Forgets a revision and its counters. Requests that hold it finish.
@@ -356,7 +364,9 @@ impl Reader {
 
 impl View {
     fn circumstances(&self, stood_in: bool) -> Circumstances {
-        Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in }
+        let contract = self.route.as_ref().and_then(|route| route.contract.as_ref());
+        let fresh_within = contract.map_or(Promised::AsLoaded, |c| Promised::ByRoute(c.freshness.as_ref().map(|f| f.p99.micros())));
+        Circumstances { now: self.now, epoch: self.route.as_ref().map_or(0, |r| r.epoch), stood_in, fresh_within }
     }
 }
 

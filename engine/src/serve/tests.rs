@@ -395,6 +395,8 @@ async fn a_feature_describes_itself_in_both_protocols() {
     assert_eq!(json["revisions"], json!([{"digest": described.revision, "role": "live", "state": "ready"}]));
     let (_, list) = running.json("/v1/features").await;
     assert_eq!(list["features"][0]["feature"], FEATURE);
+    assert_eq!(list["features"][0]["revisions"][0]["appliedThrough"], "1970-01-01T00:16:35Z");
+    assert!(list["now"].as_str().is_some_and(|now| now > "1970-01-01T00:16:35Z"), "{list}");
     running.stop().await;
 }
 

@@ -120,6 +120,7 @@ impl Bases {
             complete_through: manifest
                 .planned_at
                 .map(|at| bucket::start_of(at.saturating_sub(plan.lateness_ms.saturating_mul(1000)), plan.bucket)),
+            changelog: manifest.changelog.clone(),
         };
         let installed = Installed { facts, history: Arc::new(snapshot), cut: manifest.cut.clone(), shards: base.shards().to_vec() };
         self.store.install(installed)?;

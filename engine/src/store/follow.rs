@@ -41,7 +41,7 @@ impl Follower {
     /// Follows one shard until `shutdown`.
     ///
     /// # Errors
-    /// `Invalid` when the changelog no longer reaches back to where this store is; `Corrupt` when a record is damaged. When the log
+    /// `Invalid` when the changelog no longer reaches back to where this store, or the base that readers see, is; `Corrupt` when a record is damaged. When the log
     /// does not answer it is asked again, for ever: what was read stays readable meanwhile.
     pub async fn follow(&self, shard: usize, shutdown: &CancellationToken) -> Result<()> {
         let topic = self.store.changelog();
@@ -61,6 +61,10 @@ impl Follower {
                     tokio::time::sleep(BACKOFF).await;
                     continue;
                 }
+                Err(e) if self.begin_where_it_begins(shard, from).await => {
+                    tracing::warn!(uid, shard, error = %e, "the changelog was dropped up to where base has it: it is followed from there");
+                    continue;
+                }
                 Err(e) => return Err(e).context(|| format!("follow changelog of {uid}")),
             };
             for record in &batch.records {
@@ -71,6 +75,17 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// Passes over what retention has dropped of the changelog, if base has all of that; whether it did.
+    async fn begin_where_it_begins(&self, shard: usize, from: Position) -> bool {
+        let Ok(ends) = self.log.ends(self.store.changelog()).await else { return false };
+        let Some(start) = ends.get(shard).map(|ends| ends.start) else { return false };
+        let passed = from.offset < start && start <= self.store.based(shard);
+        if passed {
+            self.store.shards()[shard].advance(start);
+        }
+        passed
     }
 
     fn apply(&self, shard: usize, codec: &Codec, record: &crate::log::Record) -> Result<()> {

@@ -42,6 +42,8 @@ pub struct BaseFacts {
     pub sealed_through: Option<i64>,
     /// The end of the newest bucket that counts as complete, µs.
     pub complete_through: Option<i64>,
+    /// Per shard: it has everything of the changelog before this position. Empty = not known.
+    pub changelog: Vec<i64>,
 }
 
 /// A base that was loaded: what each shard gets, and the history it was made from.
@@ -138,6 +140,12 @@ impl SignalStore {
         Ok(())
     }
 
+    /// The position of the changelog before which the base that readers see has all rows of a shard; 0 = not known of any.
+    #[must_use]
+    pub fn based(&self, shard: usize) -> i64 {
+        self.base().and_then(|base| base.changelog.get(shard).copied()).unwrap_or(0)
+    }
+
     /// Notes what a base had of the source when the tail that was restored gave it up.
     pub(super) fn needs_base(&self, covered: Option<Cut>) {
         *self.given_up.lock() = covered;
@@ -227,7 +235,7 @@ mod tests {
         std::fs::create_dir_all(&spill).unwrap();
         std::fs::write(spill.join("0000"), b"").unwrap();
         let base = || Installed {
-            facts: BaseFacts { manifest: 1, made_at: None, sealed_through: None, complete_through: None },
+            facts: BaseFacts { manifest: 1, made_at: None, sealed_through: None, complete_through: None, changelog: Vec::new() },
             history: Arc::new(Snapshot { version: 1, backfill: 1, cut: 1, files: Vec::new() }),
             cut: Some(Cut::Offsets { cluster: "c".into(), topic: "t".into(), ends: [(0, 10)].into() }),
             shards: vec![Vec::new(); store.shards().len()],

@@ -1,7 +1,7 @@
 //! The two seams, and Avro with a schema registry, on real parts: Apache Kafka, an S3 server and a registry, started once for all of
 //! these tests from e2e/servers.
 //! That they cannot be started fails the tests and says why.
-#![cfg(all(feature = "kafka", feature = "process", feature = "s3"))]
+#![cfg(all(feature = "azure", feature = "gcs", feature = "kafka", feature = "process", feature = "s3"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot be had fails the test")]
 
 mod avro;
@@ -16,6 +16,7 @@ mod movielens;
 mod pool;
 mod ratings;
 mod roles;
+mod rotation;
 mod server;
 mod transactions;
 mod whole;

@@ -63,7 +63,8 @@ async fn movielens_in_any_order_through_kafka_and_s3_is_byte_for_byte_the_local_
         engine.done(&["prepare", "--plan", path, "--uid", &uid, "--signal", "sig"]);
         let Some((_, Plan::Feature(plan))) = plans.iter().find(|(_, plan)| plan.digest() == *digest) else { panic!("a feature") };
         let live = Some(Pinned { uid, digest: digest.clone() });
-        let route = Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None };
+        let route =
+            Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None, contract: None };
         routes.features.insert(plan.name.to_string(), route);
     }
     let demands = folder.path().join("demands.json");

@@ -23,7 +23,7 @@ use tress_engine::serve::{self, Client, Pinned, Route, RouteFile, Wanted};
 
 use crate::broker::name;
 use crate::engine::{Engine, PATIENCE, until};
-use crate::whole::{event, mount};
+use crate::whole::{Cloud, event, mount_in};
 
 const FEATURE: &str = "movies/rated";
 const SERVER: &str = "pool.test";
@@ -142,7 +142,7 @@ impl Running {
 
 fn route(live: &Pinned, trial: Option<&Pinned>, epoch: u64) -> RouteFile {
     let (live, trial) = (Some(live.clone()), trial.cloned());
-    let route = Route { feature_uid: None, live, trial, loaded: Vec::new(), weight_bp: 0, epoch, attempt: None };
+    let route = Route { feature_uid: None, live, trial, loaded: Vec::new(), weight_bp: 0, epoch, attempt: None, contract: None };
     RouteFile { features: [(FEATURE.to_owned(), route)].into(), ..RouteFile::default() }
 }
 
@@ -153,8 +153,17 @@ fn newest(count: usize, end: usize) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cutover_reaches_every_process_at_once_and_outlives_a_restart_before_the_file_says_it() {
+    a_cutover_reaches_every_process(Cloud::S3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pools_over_a_lake_in_azure_read_what_was_folded_and_are_cut_over() {
+    a_cutover_reaches_every_process(Cloud::Azure).await;
+}
+
+async fn a_cutover_reaches_every_process(cloud: Cloud) {
     let folder = tempfile::tempdir().unwrap();
-    let (topic, file, tls) = (name("pool"), mount(folder.path(), &name("pool-lake")), folder.path().join("control"));
+    let (topic, file, tls) = (name("pool"), mount_in(folder.path(), &name("pool-lake"), cloud), folder.path().join("control"));
     let (engine, uid) = (Engine::new(&file, folder.path()), name("sig"));
     certificates(&tls);
     let (platform, _) = Platform::open(&file, Arc::new(SystemClock)).unwrap();

@@ -10,7 +10,7 @@ use tress_engine::{ErrorKind, history::History, layout};
 
 use crate::broker::name;
 use crate::engine::{Engine, free_address, get, until};
-use crate::whole::{event, items, mount, plan};
+use crate::whole::{Cloud, event, items, mount, mount_in, plan};
 
 /// A signal's plan as a file.
 fn write_plan(folder: &Path, plan: &SignalPlan) -> String {
@@ -25,9 +25,18 @@ fn facts(report: Report) -> Facts {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_lives_from_prepare_to_drop_in_processes_of_their_own() {
+    a_signal_lives(Cloud::S3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_lives_from_prepare_to_drop_on_a_lake_in_azure() {
+    a_signal_lives(Cloud::Azure).await;
+}
+
+async fn a_signal_lives(cloud: Cloud) {
     let folder = tempfile::tempdir().unwrap();
-    let (topic, uid) = (name("roles"), "roles-1");
-    let file = mount(folder.path(), &name("roles-lake"));
+    let (topic, uid) = (name("roles"), &name("roles"));
+    let file = mount_in(folder.path(), &name("roles-lake"), cloud);
     let (platform, _) = Platform::open(&file, std::sync::Arc::new(SystemClock)).unwrap();
     let (engine, plan) = (Engine::new(&file, folder.path()), plan(&topic));
     let plan_file = write_plan(folder.path(), &plan);
@@ -152,4 +161,58 @@ async fn what_a_role_cannot_use_is_said_in_its_report_and_by_its_code() {
     std::fs::write(&away, text.replace(endpoint, &format!("http://{gone}"))).unwrap();
     let (code, report) = Engine::new(&away, folder.path()).job(&["stream", "--uid", "x"]);
     assert_eq!((code, report.outcome), (1, Outcome::FailedForNow), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_aside_is_told_and_replayed_by_a_process_that_logs_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (topic, uid) = (name("letters"), "letters-1");
+    let file = mount(folder.path(), &name("letters-lake"));
+    let (platform, _) = Platform::open(&file, std::sync::Arc::new(SystemClock)).unwrap();
+    let (engine, plan) = (Engine::new(&file, folder.path()), plan(&topic));
+    let log = platform.log("main").unwrap();
+    log.create(&topic, 1).await.unwrap();
+    let secret = "{\"user\": \"whoever-it-is\", and no JSON";
+    let bad = tress_engine::log::NewRecord { payload: secret.into(), ..Default::default() };
+    log.append(&topic, 0, vec![bad.clone(), event(1), bad]).await.unwrap();
+    engine.done(&["prepare", "--plan", &write_plan(folder.path(), &plan), "--uid", uid]);
+    let stream = engine.start(&["stream", "--uid", uid]);
+    until("the letters", async || {
+        let own = platform.own_log();
+        own.ends(&layout::dead_letters(uid)).await.is_ok_and(|ends| ends.first().is_some_and(|ends| ends.end == 2))
+    })
+    .await;
+
+    let http = free_address();
+    let telling = engine.start(&["deadletters", "--uid", uid, "--http", &http.to_string(), "--seconds", "60"]);
+    until("the process that tells", async || get(http, "/v1/deadletters").is_some()).await;
+    let json = |path: &str| -> (u16, serde_json::Value) {
+        let (status, body) = get(http, path).unwrap();
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    };
+    let (status, all) = json("/v1/deadletters");
+    assert_eq!((status, all.as_array().map(Vec::len), all[0]["reason"].as_str()), (200, Some(2), Some("Unreadable")), "{all}");
+    assert!(!all.to_string().contains("whoever"), "{all}");
+    let (_, one) = json("/v1/deadletters?from=1&to=1&payload=yes");
+    assert_eq!((one.as_array().map(Vec::len), one[0]["payload"].as_str()), (Some(1), Some(secret)));
+    assert_eq!(json("/v1/deadletters?frm=1").0, 400);
+    let replayed = post(http, "/v1/deadletters/replay?from=1");
+    assert!(replayed.starts_with("HTTP/1.1 200") && replayed.contains("\"appended\":1"), "{replayed}");
+    // It is read again, and put aside again: as long as its cause is there.
+    until("the replayed letter", async || json("/v1/deadletters").1.as_array().map(Vec::len) == Some(3)).await;
+    let logged = telling.log();
+    assert!(!logged.contains("whoever"), "{logged}");
+    let (code, report) = telling.stop();
+    assert_eq!((code, report), (0, Report::new(tress_configs::job::Role::DeadLetters, Outcome::Stopped, None)));
+    stream.kill();
+}
+
+/// What comes back to a POST without a body.
+fn post(address: std::net::SocketAddr, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
 }

@@ -29,6 +29,12 @@ impl Server {
         REGISTRY.get_or_init(|| Self::shared("registry"))
     }
 
+    /// The one blob storage as Azure has it that these tests share.
+    pub fn azure() -> &'static Self {
+        static AZURE: OnceLock<Server> = OnceLock::new();
+        AZURE.get_or_init(|| Self::shared("azure"))
+    }
+
     /// The one S3 server that these tests share.
     pub fn s3() -> &'static Self {
         static S3: OnceLock<Server> = OnceLock::new();

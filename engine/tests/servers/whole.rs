@@ -48,9 +48,21 @@ spec:
     columns: [item_id, rating]
 "#;
 
-/// What a pod has mounted: a folder a secret, and the platform file.
+/// Where a lake is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    S3,
+    Azure,
+}
+
+/// What a pod has mounted: a folder a secret, and the platform file; its lake is in S3.
 pub fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
-    let (kafka, s3) = (Server::kafka(), Server::s3());
+    mount_in(folder, prefix, Cloud::S3)
+}
+
+/// The same, with the lake elsewhere.
+pub fn mount_in(folder: &Path, prefix: &str, cloud: Cloud) -> std::path::PathBuf {
+    let kafka = Server::kafka();
     let secret = |secret: &str, key: &str, bytes: Vec<u8>| {
         let folder = folder.join("secrets").join(secret);
         std::fs::create_dir_all(&folder).unwrap();
@@ -60,15 +72,25 @@ pub fn mount(folder: &Path, prefix: &str) -> std::path::PathBuf {
     secret("kafka-auth", "username", b"tress".to_vec());
     secret("kafka-auth", "password", held(kafka.tell("password")));
     secret("kafka-ca", "ca.crt", held(kafka.tell("ca")));
-    secret("lake", "accessKeyId", held(s3.tell("accessKeyId")));
-    secret("lake", "secretAccessKey", held(s3.tell("secretAccessKey")));
+    let (url, endpoint) = match cloud {
+        Cloud::S3 => {
+            let s3 = Server::s3();
+            secret("lake", "accessKeyId", held(s3.tell("accessKeyId")));
+            secret("lake", "secretAccessKey", held(s3.tell("secretAccessKey")));
+            (format!("s3://{}/{prefix}", s3.tell("bucket")), s3.tell("endpoint"))
+        }
+        Cloud::Azure => {
+            let azure = Server::azure();
+            secret("lake", "accountKey", held(azure.tell("accountKey")));
+            let (container, account) = (azure.tell("container"), azure.tell("account"));
+            (format!("abfss://{container}@{account}.dfs.core.windows.net/{prefix}"), azure.tell("endpoint"))
+        }
+    };
     let text = format!(
         "connections:\n  main:\n    kafka:\n      bootstrap: [\"{}\"]\n      auth: {{saslSecret: kafka-auth, mechanism: PLAIN}}\n      \
-         tls: {{caSecret: kafka-ca}}\n    namespaces: [movies]\n  lake: {{objectStore: {{url: \"s3://{}/{prefix}\", endpoint: \"{}\", \
+         tls: {{caSecret: kafka-ca}}\n    namespaces: [movies]\n  lake: {{objectStore: {{url: \"{url}\", endpoint: \"{endpoint}\", \
          credentialsSecret: lake}}, namespaces: [\"*\"]}}\noutputs: {{lake: lake, changelog: main}}\nsecrets: {}/secrets\n",
         kafka.tell("secure"),
-        s3.tell("bucket"),
-        s3.tell("endpoint"),
         folder.display(),
     );
     let path = folder.join("platform.yaml");

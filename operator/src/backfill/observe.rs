@@ -83,9 +83,20 @@ pub(super) fn observe(context: &Context, key: &Key, now: Timestamp) -> Option<Lo
         seal: sealed,
     };
     let limit = context.platform.now().limits.per_namespace.backfill_parallelism;
-    let share = share::of(&cluster.backfills.within(namespace), &backfill, limit);
+    let share = share::of(&cluster.backfills.within(namespace), &backfill, limit, |backfill| parallelism(cluster, backfill));
     let again = [plan_again, work_again, seal_again].into_iter().flatten().min();
     Some(Looked { backfill, revision, definition, facts, waits, plan, work, seal, share, again })
+}
+
+/// As the Backfill says, else the definition of its signal.
+fn parallelism(cluster: &Cluster, backfill: &Backfill) -> i32 {
+    let namespace = backfill.namespace().unwrap_or_default();
+    let declared = || {
+        let revision = cluster.signal_revisions.get(&namespace, &backfill.spec.revision)?;
+        let definition = cluster.signals.get(&namespace, &revision.spec.signal)?;
+        definition.spec.runtime.as_ref()?.backfill.as_ref()?.parallelism
+    };
+    backfill.spec.parallelism.or_else(declared).unwrap_or(share::PARALLELISM)
 }
 
 /// One that may succeed when it is tried again counts as running until then, and as missing from then on, for a number of times.

@@ -6,11 +6,16 @@ use kube::ResourceExt;
 use tress_crds::Backfill;
 use tress_crds::backfill::BackfillPhase;
 
-/// How many work at a time, unless the Backfill says.
-const PARALLELISM: i32 = 4;
+/// How many work at a time, unless the Backfill or its signal's definition says.
+pub(super) const PARALLELISM: i32 = 4;
 
-/// The share of `one` among `all` of its namespace, with at most `limit` together; 0 = it waits for the others.
-pub(super) fn of(all: &[Arc<Backfill>], one: &Backfill, limit: i32) -> i32 {
+/// The share of `one` among `all` of its namespace, with at most `limit` together; 0 = it waits for the others. `parallelism`: how many
+/// pods one wants.
+pub(super) fn of(all: &[Arc<Backfill>], one: &Backfill, limit: i32, parallelism: impl Fn(&Backfill) -> i32) -> i32 {
+    let wanted = |backfill: &Backfill| {
+        let workers = backfill.status.as_ref().and_then(|status| status.workers).unwrap_or(i32::MAX);
+        parallelism(backfill).min(workers)
+    };
     let mut working: Vec<&Backfill> = all.iter().map(|b| &**b).filter(|b| is_working(b) && b.uid() != one.uid()).collect();
     working.push(one);
     working.sort_by_key(|b| (started(b), b.creation_timestamp(), b.name_any()));
@@ -23,11 +28,6 @@ pub(super) fn of(all: &[Arc<Backfill>], one: &Backfill, limit: i32) -> i32 {
         left -= share;
     }
     left
-}
-
-fn wanted(backfill: &Backfill) -> i32 {
-    let workers = backfill.status.as_ref().and_then(|status| status.workers).unwrap_or(i32::MAX);
-    backfill.spec.parallelism.unwrap_or(PARALLELISM).min(workers)
 }
 
 fn is_working(backfill: &Backfill) -> bool {

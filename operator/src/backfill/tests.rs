@@ -81,7 +81,8 @@ fn pods_are_shared_first_come_first_served() {
     let working = |name: &str, started: i64, spec: Value| {
         Arc::new(backfill(name, 0, spec, json!({"phase": "Working", "workers": 100, "started": at(started)})))
     };
-    let share = |all: &[Arc<Backfill>], limit| all.iter().map(|one| share::of(all, one, limit)).collect::<Vec<_>>();
+    let wants = |backfill: &Backfill| backfill.spec.parallelism.unwrap_or(4);
+    let share = |all: &[Arc<Backfill>], limit| all.iter().map(|one| share::of(all, one, limit, wants)).collect::<Vec<_>>();
     let all = [working("a", 3, json!({})), working("b", 1, json!({"parallelism": 10})), working("c", 2, json!({"parallelism": 3}))];
     assert_eq!(share(&all, 16), [3, 10, 3]);
     assert_eq!(share(&all, 10), [0, 10, 0]);
@@ -89,6 +90,6 @@ fn pods_are_shared_first_come_first_served() {
     // One that is suspended takes none, and one with few tasks no more than those.
     let suspended = working("b", 1, json!({"parallelism": 10, "suspend": true}));
     let few = Arc::new(backfill("d", 0, json!({}), json!({"phase": "Working", "workers": 2, "started": at(0)})));
-    assert_eq!(share::of(&[all[0].clone(), suspended, few.clone()], &all[0], 5), 3);
-    assert_eq!(share::of(&[few.clone()], &few, 5), 2);
+    assert_eq!(share::of(&[all[0].clone(), suspended, few.clone()], &all[0], 5, wants), 3);
+    assert_eq!(share::of(&[few.clone()], &few, 5, wants), 2);
 }

@@ -71,6 +71,12 @@ impl Default for Remembered {
     }
 }
 
+/// Gives a revision with its plan, which the caches leave out.
+pub trait ReadBack: Sync {
+    /// `None` = it is gone.
+    fn read_back(&self, revision: &SignalRevision) -> impl Future<Output = Result<Option<SignalRevision>>> + Send;
+}
+
 impl Compiler {
     /// What became of a signal's definition.
     #[must_use]
@@ -92,7 +98,7 @@ impl Compiler {
         &self,
         feature: &SequenceFeature,
         reads: &[Read],
-        read_back: impl AsyncFn(&SignalRevision) -> Result<Option<SignalRevision>>,
+        read_back: &impl ReadBack,
     ) -> Result<Arc<Feature>> {
         let mut key = stamp(feature);
         for Read { signal, definition, revision } in reads {
@@ -106,7 +112,7 @@ impl Compiler {
         let mut plans = BTreeMap::new();
         for read in reads {
             let Some(revision) = read.revision.as_deref() else { continue };
-            match self.plan(revision, &read_back).await {
+            match self.plan(revision, read_back).await {
                 Ok(plan) => drop(plans.insert(read.signal.clone(), plan)),
                 // Nothing is remembered of it: it may be another one soon.
                 Err(Error::Invalid { message }) => return Ok(Arc::new(Feature::Missing(message))),
@@ -128,14 +134,14 @@ impl Compiler {
     pub async fn plan(
         &self,
         revision: &SignalRevision,
-        read_back: impl AsyncFn(&SignalRevision) -> Result<Option<SignalRevision>>,
+        read_back: &impl ReadBack,
     ) -> Result<Arc<SignalPlan>> {
         let key = revision.uid().unwrap_or_default();
         if let Some(remembered) = self.0.plans.find(&key) {
             return Ok(remembered);
         }
         let about = |why: &str| Error::invalid(format!("the signal revision {}: {why}", revision.name_any()));
-        let whole = read_back(revision).await?.filter(|whole| whole.uid() == revision.uid());
+        let whole = read_back.read_back(revision).await?.filter(|whole| whole.uid() == revision.uid());
         let whole = whole.ok_or_else(|| about("it is gone"))?;
         let text = &whole.spec.compiled.plan;
         let plan = checked(text, &whole.spec.compiled.digest).map_err(|why| about(&why))?;
@@ -149,7 +155,7 @@ impl Compiler {
 /// When a revision cannot be read back.
 pub async fn feature(context: &Context, feature: &SequenceFeature, live: &[PinnedSignal]) -> Result<Arc<Feature>> {
     let reads = reads_of(&context.cluster, feature, live);
-    context.compiled.feature(feature, &reads, async |revision| read_back(context, revision).await).await
+    context.compiled.feature(feature, &reads, context).await
 }
 
 /// The plan of a signal's revision.
@@ -157,11 +163,13 @@ pub async fn feature(context: &Context, feature: &SequenceFeature, live: &[Pinne
 /// # Errors
 /// `Invalid` where it is gone, damaged or of a newer program; others when it cannot be read back.
 pub async fn plan(context: &Context, revision: &SignalRevision) -> Result<Arc<SignalPlan>> {
-    context.compiled.plan(revision, async |revision| read_back(context, revision).await).await
+    context.compiled.plan(revision, context).await
 }
 
-async fn read_back(context: &Context, revision: &SignalRevision) -> Result<Option<SignalRevision>> {
-    context.writer.fresh(&revision.namespace().unwrap_or_default(), &revision.name_any()).await
+impl ReadBack for Context {
+    async fn read_back(&self, revision: &SignalRevision) -> Result<Option<SignalRevision>> {
+        self.writer.fresh(&revision.namespace().unwrap_or_default(), &revision.name_any()).await
+    }
 }
 
 fn compiled(feature: &SequenceFeature, reads: &[Read], plans: &BTreeMap<QualifiedName, Arc<SignalPlan>>) -> Feature {

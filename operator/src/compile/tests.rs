@@ -72,8 +72,16 @@ fn lean(revision: &SignalRevision) -> Arc<SignalRevision> {
 
 /// What becomes of a feature, where `whole` is what the API server has of the revision.
 fn made(compiler: &Compiler, feature: &SequenceFeature, reads: &[Read], whole: Option<&SignalRevision>) -> Arc<Feature> {
-    let read_back = async |_: &SignalRevision| Ok(whole.cloned());
-    compiler.feature(feature, reads, read_back).now_or_never().unwrap().unwrap()
+    compiler.feature(feature, reads, &Whole(whole.cloned())).now_or_never().unwrap().unwrap()
+}
+
+/// What the API server has.
+struct Whole(Option<SignalRevision>);
+
+impl ReadBack for Whole {
+    async fn read_back(&self, _: &SignalRevision) -> crate::Result<Option<SignalRevision>> {
+        Ok(self.0.clone())
+    }
 }
 
 fn with_column(name: &str) -> impl FnOnce(&mut Value) {

@@ -145,4 +145,4 @@ fn forgotten(seen: &Observed) -> Vec<Arc<SequenceRollout>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -82,8 +82,12 @@ fn serving(context: &Context, feature: &SequenceFeature) -> Serving {
         entry: context.cluster.maps.get(&namespace, &crate::workload::routes_of(name)).and_then(|map| entry::of(&map, &own)),
         pods: pool::hear(context, (&namespace, name), Some(&own)),
     };
-    let endpoint = feature.status.as_ref().and_then(|status| status.endpoint.as_deref());
-    Serving { declared: named(pool_of(feature)), current: endpoint.and_then(pool::of_endpoint).map(named) }
+    let endpoint = feature.status.as_ref().and_then(|status| pool::of_endpoint(status.endpoint.as_deref()?)).map(str::to_owned);
+    // The pool may have been declared anew while the first attempt went on.
+    let attempts = context.cluster.rollouts.made_for(&namespace, &own);
+    let first = attempts.iter().filter(|attempt| is_of(attempt, feature)).max_by_key(|attempt| attempt.spec.attempt);
+    let current = endpoint.or_else(|| first.map(|attempt| attempt.spec.pool.clone()));
+    Serving { declared: named(pool_of(feature)), current: current.as_deref().map(named) }
 }
 
 fn signal(context: &Context, pin: &PinnedSignal) -> Signal {

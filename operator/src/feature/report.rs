@@ -71,20 +71,19 @@ fn live(seen: &Observed, now: Timestamp) -> Option<Live> {
     Some(Live { revision: name, epoch, since })
 }
 
-/// Where readers are sent: to the declared pool as soon as it has what is read.
+/// Where readers are sent: to where something is read first, and to the declared pool as soon as it has what is read.
 fn place(seen: &Observed, status: &mut FeatureStatus, now: Timestamp) {
     let namespace = seen.feature.namespace().unwrap_or_default();
-    let declared = &seen.serving.declared;
-    let Some(read) = declared.entry.as_ref().and_then(|entry| entry.live.as_ref()) else { return };
-    match seen.serving.current.as_ref().filter(|current| current.name != declared.name) {
-        None => status.endpoint = Some(endpoint(&namespace, &declared.name)),
-        Some(current) => {
-            let heard = heard(seen, declared, now);
-            if heard.waits_for(read, Timestamp::UNIX_EPOCH).is_none() {
-                status.endpoint = Some(endpoint(&namespace, &declared.name));
-                status.moved = Some(Moved { from: current.name.clone(), since: Time(now) });
-            }
-        }
+    let read = |pool: &Pool| pool.entry.as_ref().and_then(|entry| entry.live.clone());
+    let (declared, current) = (&seen.serving.declared, seen.pool());
+    if status.endpoint.is_none() {
+        status.endpoint = read(current).map(|_| endpoint(&namespace, &current.name));
+        return;
+    }
+    let is_there = read(declared).is_some_and(|read| heard(seen, declared, now).waits_for(&read, Timestamp::UNIX_EPOCH).is_none());
+    if declared.name != current.name && is_there {
+        status.endpoint = Some(endpoint(&namespace, &declared.name));
+        status.moved = Some(Moved { from: current.name.clone(), since: Time(now) });
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Signal {
 pub struct Serving {
     /// The pool that the spec names.
     pub declared: Pool,
-    /// The pool that readers are sent to; `None` = they are not sent anywhere yet.
+    /// The pool that readers are sent to, or that the newest attempt is for; `None` = there is neither.
     pub current: Option<Pool>,
 }
 

@@ -10,7 +10,8 @@ use kube::ResourceExt;
 use tress_configs::definition::{BackfillRuntime, DeletionPolicy, StreamRuntime};
 use tress_configs::job::{Demanded, Outcome};
 use tress_configs::schedule::Schedule;
-use tress_crds::revision::Use;
+use tress_crds::backfill::BackfillPhase;
+use tress_crds::revision::{SignalRevisionStatus, Use};
 use tress_crds::{Backfill, SignalDefinition, SignalRevision};
 
 use super::archive::{self, Archived};
@@ -97,6 +98,18 @@ impl Facts {
     pub fn runs_here(&self) -> bool {
         let [least, most] = self.semantics;
         (least..=most).contains(&self.revision.spec.semantics)
+    }
+
+    /// When its first backfill was done, or the last one that found something. `None` = none was: what there is outside is not in history.
+    #[must_use]
+    pub fn folded(&self, status: &SignalRevisionStatus) -> Option<Timestamp> {
+        let sealed = status.history.as_ref().map(|history| history.sealed.0);
+        // One that finds nothing seals nothing: of an empty topic everything is in the tail.
+        let found_nothing = self.backfills.iter().filter_map(|backfill| backfill.status.as_ref()).filter_map(|status| {
+            let ended = status.ended.as_ref().map(|time| time.0);
+            ended.filter(|_| status.phase == Some(BackfillPhase::Succeeded))
+        });
+        sealed.or_else(|| found_nothing.max())
     }
 
     /// How the stream runs, as the definition says; `None` = it says nothing, or is gone.

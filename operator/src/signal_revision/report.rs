@@ -75,6 +75,7 @@ fn backfilled(facts: &Facts, status: &SignalRevisionStatus) -> Says {
     let say = |truth, reason, message: String| Says::new(ConditionType::BackfillComplete, truth, reason, message);
     let is_covered = status.demands.as_ref().is_some_and(|demands| facts.demands.is_empty() || demands.covered >= Some(demands.number));
     match &status.history {
+        None if facts.folded(status).is_some() => say(Truth::True, Reason::AsDeclared, String::new()),
         None => say(Truth::False, Reason::InProgress, "it has no history yet".to_owned()),
         Some(_) if is_covered => say(Truth::True, Reason::AsDeclared, String::new()),
         Some(_) if facts.base.is_contradicted() => say(Truth::False, Reason::JobFailed, facts.base.reasons()),
@@ -94,7 +95,7 @@ fn ready(facts: &Facts, status: &SignalRevisionStatus, says: &[Says]) -> Says {
         return say(Truth::False, Reason::SemanticsUnsupported, unsupported(facts));
     }
     // Base that is being extended for one more feature takes nothing from those that are there.
-    let matters = |said: &&Says| said.what != ConditionType::BackfillComplete || status.history.is_none();
+    let matters = |said: &&Says| said.what != ConditionType::BackfillComplete || facts.folded(status).is_none();
     match says.iter().filter(matters).find(|said| said.truth != Truth::True) {
         Some(first) => say(first.truth, first.reason, first.message.clone()),
         None if status.needed == Some(Use::Running) => say(Truth::True, Reason::AsDeclared, String::new()),

@@ -30,8 +30,8 @@ pub(super) fn wanted(facts: &Facts, status: &SignalRevisionStatus, now: Timestam
     let acted = status.scheduled.as_ref().map(|time| time.0);
     let nothing = Wanted { scheduled: acted, ..Wanted::default() };
     // The first history is the rollout's.
-    let (Some((schedule, zone)), Some(history)) = (&facts.schedule, &status.history) else { return nothing };
-    let last = acted.unwrap_or(history.sealed.0);
+    let (Some((schedule, zone)), Some(folded)) = (&facts.schedule, facts.folded(status)) else { return nothing };
+    let last = acted.unwrap_or(folded);
     let Due { missed, next } = due(schedule, zone, last, now);
     let Some(at) = missed else { return Wanted { next, ..nothing } };
     let uid = facts.revision.uid().unwrap_or_default();

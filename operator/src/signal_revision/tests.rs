@@ -187,6 +187,19 @@ fn what_runs_streams_and_what_is_kept_does_not() {
 }
 
 #[test]
+fn a_first_backfill_that_finds_nothing_is_a_first_backfill() {
+    let mut empty = backfill("b", "Succeeded", 5).as_ref().clone();
+    let status = empty.status.get_or_insert_default();
+    (status.history_version, status.covered) = (None, None);
+    let stream = Some(Stream { image: "i:1".to_owned(), wanted: 1, available: 1, settled: true, ..Stream::default() });
+    let facts = Facts { needed: Use::Running, stream, demands: vec!["f".to_owned()], backfills: vec![Arc::new(empty)], ..prepared() };
+    assert!(says(&facts).contains("BackfillComplete True") && says(&facts).contains("Ready True AsDeclared"), "{}", says(&facts));
+    assert!(!actions(&facts).contains(&"Base".to_owned()));
+    let daily = Some((tress_configs::schedule::Schedule::parse("0 0 * * *").unwrap(), jiff::tz::TimeZone::UTC));
+    assert!(decide(&Facts { schedule: daily, ..facts }, at(NOW)).next.is_some());
+}
+
+#[test]
 fn a_stream_that_cannot_run_says_why() {
     let with = |trouble| Facts { stream: Some(Stream { wanted: 1, trouble: Some(trouble), ..Stream::default() }), ..running() };
     let moved = "connection main: it led to cluster a when the revision was prepared and leads to cluster b now";

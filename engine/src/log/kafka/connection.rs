@@ -7,7 +7,7 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::error::{Context, Error, Result};
 
-/// Where brokers are and how to speak to them. Secrets are files, read when a client is made.
+/// Where brokers are and how to speak to them. Secrets are files, read when a client is made; clients are made anew when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// `host:port` of some brokers; at least one.

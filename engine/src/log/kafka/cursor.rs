@@ -13,7 +13,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::client::{Client, Watch};
-use super::connection::Connection;
+use super::credentials::Credentials;
 use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
@@ -22,6 +22,8 @@ use crate::log::Record;
 /// One consumer. It reads a partition at one place only, so a second reader of a partition needs another lane.
 #[derive(Debug)]
 pub struct Lane {
+    /// Of which secrets it was made.
+    pub generation: u64,
     client: Client,
     taken: Mutex<BTreeSet<(String, i32)>>,
 }
@@ -57,8 +59,9 @@ pub enum Next {
 }
 
 impl Lane {
-    pub fn open(connection: &Connection) -> Result<Self> {
-        let mut config = connection.consumer()?;
+    pub fn open(credentials: &Credentials) -> Result<Self> {
+        let generation = credentials.generation();
+        let mut config = credentials.connection().consumer()?;
         config
             // librdkafka wants one; nothing is committed in its name.
             .set("group.id", "tress.readers")
@@ -75,7 +78,7 @@ impl Lane {
             .set("queued.min.messages", "10000")
             // A large record is read all the same.
             .set("receive.message.max.bytes", (100 << 20).to_string());
-        Ok(Self { client: Client::new(&config)?, taken: Mutex::default() })
+        Ok(Self { generation, client: Client::new(&config)?, taken: Mutex::default() })
     }
 
     pub fn idle(&self) -> bool {
@@ -138,6 +141,11 @@ impl Drop for Taken {
 }
 
 impl Cursor {
+    /// Of which secrets its lane was made.
+    pub fn generation(&self) -> u64 {
+        self.taken.lane.generation
+    }
+
     /// What is here already.
     pub fn ready(&mut self) -> Result<Option<Next>> {
         let Some(queue) = &self.queue else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::credentials::Credentials;
 use super::cursor::{Cursor, Lane, Next, Taken};
 use super::topics::Topics;
 use crate::clock::Stopwatch;
@@ -28,7 +28,7 @@ const ON_ITS_WAY: Duration = Duration::from_millis(300);
 /// All that is being read.
 #[derive(Debug)]
 pub struct Cursors {
-    connection: Connection,
+    credentials: Arc<Credentials>,
     topics: Arc<Topics>,
     lanes: Mutex<Vec<Arc<Lane>>>,
     idle: Mutex<Vec<Idle>>,
@@ -63,8 +63,8 @@ impl Filling {
 }
 
 impl Cursors {
-    pub fn new(connection: Connection, topics: Arc<Topics>) -> Self {
-        Self { connection, topics, lanes: Mutex::default(), idle: Mutex::default() }
+    pub fn new(credentials: Arc<Credentials>, topics: Arc<Topics>) -> Self {
+        Self { credentials, topics, lanes: Mutex::default(), idle: Mutex::default() }
     }
 
     pub async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {
@@ -211,12 +211,14 @@ impl Cursors {
 
     /// A cursor at a position: the one that was left there, or a new one.
     async fn at(&self, topic: &str, from: Position) -> Result<Cursor> {
+        let generation = self.credentials.generation();
         let (found, stale) = {
             let mut idle = self.idle.lock();
+            let old: Vec<Idle> = idle.extract_if(.., |i| i.cursor.generation() != generation).collect();
             let here = |i: &Idle| i.cursor.topic == topic && i.cursor.partition == from.partition && i.cursor.next == from.offset;
             let found = idle.iter().position(here).map(|index| idle.swap_remove(index).cursor);
             let stale: Vec<Idle> = idle.extract_if(.., |i| i.since.elapsed() > KEPT).collect();
-            (found, stale)
+            (found, (old, stale))
         };
         drop(stale);
         if let Some(cursor) = found {
@@ -241,14 +243,17 @@ impl Cursors {
 
     /// The partition, taken of a lane that does not read it yet.
     fn lane(&self, topic: &str, partition: i32) -> Result<Taken> {
+        let generation = self.credentials.generation();
         let mut lanes = self.lanes.lock();
+        // Cursors that are read now hold what their lane is made of.
+        lanes.retain(|l| l.generation == generation);
         if let Some(taken) = lanes.iter().find_map(|l| Lane::take(l, topic, partition)) {
             return Ok(taken);
         }
         // One lane is kept though nobody needs it now.
         let mut first = true;
         lanes.retain(|l| std::mem::take(&mut first) || !l.idle());
-        let lane = Arc::new(Lane::open(&self.connection)?);
+        let lane = Arc::new(Lane::open(&self.credentials)?);
         let taken = Lane::take(&lane, topic, partition);
         lanes.push(lane);
         taken.ok_or_else(|| Error::internal("a new lane reads something already"))

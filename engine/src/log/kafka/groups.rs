@@ -7,7 +7,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Client;
-use super::connection::Connection;
+use super::credentials::Credentials;
 use super::{REQUEST, refusal};
 use crate::error::{Context, Result};
 use crate::log::Position;
@@ -18,14 +18,22 @@ const KEPT: usize = 16;
 /// Commits for groups that have no members now; see `member` for those that have.
 #[derive(Debug)]
 pub struct Groups {
-    connection: Connection,
+    credentials: Arc<Credentials>,
     /// The newest last.
-    clients: Mutex<Vec<(String, Arc<Client>)>>,
+    clients: Mutex<Vec<Kept>>,
+}
+
+/// The client of a group, and of which secrets it was made.
+#[derive(Debug)]
+struct Kept {
+    group: String,
+    generation: u64,
+    client: Arc<Client>,
 }
 
 impl Groups {
-    pub fn new(connection: Connection) -> Self {
-        Self { connection, clients: Mutex::default() }
+    pub fn new(credentials: Arc<Credentials>) -> Self {
+        Self { credentials, clients: Mutex::default() }
     }
 
     pub async fn commit(&self, group: &str, (topic, id): (&str, &str), positions: &[Position]) -> Result<()> {
@@ -60,21 +68,28 @@ impl Groups {
         found.await.context(|| format!("read what {group} committed of topic {topic}"))
     }
 
+    /// Lets go of the client of a group.
+    pub fn forget(&self, group: &str) {
+        self.clients.lock().retain(|kept| kept.group != group);
+    }
+
     fn client(&self, group: &str) -> Result<Arc<Client>> {
+        let generation = self.credentials.generation();
         let mut clients = self.clients.lock();
-        if let Some(index) = clients.iter().position(|(name, _)| name == group) {
+        clients.retain(|kept| kept.generation == generation);
+        if let Some(index) = clients.iter().position(|kept| kept.group == group) {
             let found = clients.remove(index);
-            let client = Arc::clone(&found.1);
+            let client = Arc::clone(&found.client);
             clients.push(found);
             return Ok(client);
         }
-        let mut config = self.connection.consumer()?;
+        let mut config = self.credentials.connection().consumer()?;
         config.set("group.id", group);
         let client = Arc::new(Client::new(&config)?);
         if clients.len() >= KEPT {
             clients.remove(0);
         }
-        clients.push((group.to_owned(), Arc::clone(&client)));
+        clients.push(Kept { group: group.to_owned(), generation, client: Arc::clone(&client) });
         Ok(client)
     }
 }

@@ -1,6 +1,7 @@
 //! A seat in a consumer group: the broker says what is ours, and takes positions only from who holds the partition.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Watch;
 use super::connection::Connection;
+use super::credentials::Credentials;
 use super::groups::positions_of;
 use super::refusal;
 use crate::clock::Stopwatch;
@@ -48,6 +50,8 @@ pub struct Seat {
 #[derive(Clone)]
 struct Hearing {
     watch: Watch,
+    /// Whether the consumer is the seat's: one that was replaced is not listened to.
+    counts: Arc<AtomicBool>,
     held: Arc<Mutex<BTreeSet<i32>>>,
     to: watch::Sender<Assigned>,
 }
@@ -60,13 +64,14 @@ impl std::fmt::Debug for Seat {
 
 impl Seat {
     /// Joins; what is assigned comes later.
-    pub fn take(connection: &Connection, group: &str, (topic, topic_id): (&str, String)) -> Result<Self> {
+    pub fn take(credentials: &Arc<Credentials>, group: &str, (topic, topic_id): (&str, String)) -> Result<Self> {
         let watch = Watch::default();
         let (to, assigned) = watch::channel(Assigned::Waiting);
-        let context = Hearing { watch: watch.clone(), held: Arc::default(), to };
-        let first = open((connection, Protocol::Broker), (group, topic), context.clone())?;
+        let mut context = Hearing { watch: watch.clone(), counts: Arc::new(AtomicBool::new(true)), held: Arc::default(), to };
+        let mut generation = credentials.generation();
+        let first = open((credentials.connection(), Protocol::Broker), (group, topic), context.clone())?;
         let consumer = Arc::new(Mutex::new(first));
-        let (current, connection, names) = (consumer, connection.clone(), (group.to_owned(), topic.to_owned()));
+        let (current, credentials, names) = (consumer, Arc::clone(credentials), (group.to_owned(), topic.to_owned()));
         let (consumer, leaving, left) = (Arc::downgrade(&current), CancellationToken::new(), CancellationToken::new());
         let (leave, gone) = (leaving.clone(), left.clone());
         // Not joined here: it ends by `left`.
@@ -76,19 +81,32 @@ impl Seat {
             let mut protocol = Protocol::Broker;
             loop {
                 let served = Arc::clone(&current.lock());
-                let Some(why) = leave.run_until_cancelled(serve(&served)).await else {
+                let served_until = async {
+                    tokio::select! {
+                        code = serve(&served) => Ended::Failed(code),
+                        () = credentials.renewed(generation) => Ended::Renewed,
+                    }
+                };
+                let Some(why) = leave.run_until_cancelled(served_until).await else {
                     // Closing tells the group at once, so that others need not wait until the broker misses us. It blocks.
                     drop(tokio::task::spawn_blocking(move || drop((served, current, gone))));
                     return;
                 };
                 drop(served);
                 context.let_go();
+                let join = |protocol, context: &Hearing| open((credentials.connection(), protocol), (&names.0, &names.1), context.clone());
                 let again = match (protocol, why) {
-                    (Protocol::Broker, Code::UnsupportedFeature | Code::UnsupportedVersion) => {
-                        protocol = Protocol::Cooperative;
-                        open((&connection, protocol), (&names.0, &names.1), context.clone())
+                    // What the one before still hears is of its own partitions; it leaves the group when it is dropped.
+                    (_, Ended::Renewed) => {
+                        context = context.of_another();
+                        generation = credentials.generation();
+                        join(protocol, &context)
                     }
-                    (_, code) => Err(refusal::of_code(code, None)),
+                    (Protocol::Broker, Ended::Failed(Code::UnsupportedFeature | Code::UnsupportedVersion)) => {
+                        protocol = Protocol::Cooperative;
+                        join(protocol, &context)
+                    }
+                    (_, Ended::Failed(code)) => Err(refusal::of_code(code, None)),
                 };
                 match again {
                     Ok(consumer) => {
@@ -176,6 +194,14 @@ fn open(
     Ok(Arc::new(consumer))
 }
 
+/// Why a consumer is served no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Failed(Code),
+    /// Other secrets are mounted.
+    Renewed,
+}
+
 /// Serves the group's events until the client fails for good; says why.
 async fn serve(consumer: &StreamConsumer<Hearing>) -> Code {
     loop {
@@ -195,7 +221,18 @@ impl Hearing {
     fn change(&self, change: impl FnOnce(&mut BTreeSet<i32>)) {
         let mut held = self.held.lock();
         change(&mut held);
-        self.to.send_replace(Assigned::Reads(held.iter().copied().collect()));
+        if self.counts.load(Ordering::Acquire) {
+            self.to.send_replace(Assigned::Reads(held.iter().copied().collect()));
+        }
+    }
+
+    /// For the consumer that takes the place of this one's.
+    fn of_another(&self) -> Self {
+        let held = self.held.lock();
+        self.counts.store(false, Ordering::Release);
+        drop(held);
+        self.to.send_replace(Assigned::Waiting);
+        Self { watch: self.watch.clone(), counts: Arc::new(AtomicBool::new(true)), held: Arc::default(), to: self.to.clone() }
     }
 
     fn let_go(&self) {

@@ -10,6 +10,7 @@
 
 mod client;
 mod connection;
+mod credentials;
 mod cursor;
 mod cursors;
 mod describe;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 pub use self::connection::{ClientCertificate, Connection, Mechanism, MissingTopics, Sasl, Tls};
+use self::credentials::Credentials;
 use self::cursors::Cursors;
 use self::groups::Groups;
 use self::member::Seat;
@@ -45,7 +47,7 @@ pub struct KafkaLog {
     producer: Producer,
     cursors: Cursors,
     groups: Groups,
-    connection: Connection,
+    credentials: Arc<Credentials>,
     /// Of this process.
     seats: Mutex<Vec<Weak<Seat>>>,
 }
@@ -56,13 +58,14 @@ impl KafkaLog {
     /// # Errors
     /// `Invalid` when a setting cannot be; `NotFound` when a file of a secret is not there.
     pub fn open(connection: Connection) -> Result<Self> {
-        let topics = Arc::new(Topics::open(&connection)?);
+        let credentials = Arc::new(Credentials::of(connection));
+        let topics = Arc::new(Topics::open(&credentials)?);
         Ok(Self {
-            producer: Producer::open(&connection)?,
-            cursors: Cursors::new(connection.clone(), Arc::clone(&topics)),
-            groups: Groups::new(connection.clone()),
+            producer: Producer::open(&credentials)?,
+            cursors: Cursors::new(Arc::clone(&credentials), Arc::clone(&topics)),
+            groups: Groups::new(Arc::clone(&credentials)),
             topics,
-            connection,
+            credentials,
             seats: Mutex::default(),
         })
     }
@@ -80,6 +83,12 @@ impl Log for KafkaLog {
         check_name("topic", topic)?;
         self.cursors.forget(topic);
         self.topics.delete(topic).await
+    }
+
+    async fn forget(&self, group: &str) -> Result<()> {
+        check_name("group", group)?;
+        self.groups.forget(group);
+        self.topics.delete_group(group).await
     }
 
     async fn id(&self, topic: &str) -> Result<TopicId> {
@@ -139,7 +148,7 @@ impl Log for KafkaLog {
     async fn join(&self, group: &str, topic: &str) -> Result<Membership> {
         check_name("group", group)?;
         let id = self.topics.id(topic).await?;
-        let seat = Arc::new(Seat::take(&self.connection, group, (topic, id.topic))?);
+        let seat = Arc::new(Seat::take(&self.credentials, group, (topic, id.topic))?);
         let mut seats = self.seats.lock();
         seats.retain(|s| s.strong_count() > 0);
         seats.push(Arc::downgrade(&seat));

@@ -14,7 +14,7 @@ use rdkafka::util::Timeout;
 use tokio::sync::Semaphore;
 
 use super::client::Watch;
-use super::connection::Connection;
+use super::credentials::Credentials;
 use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -25,9 +25,9 @@ const BUDGET_KIB: usize = 64 << 10;
 /// How long records are tried before their append fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Appends records. One client; a client that has failed for good is replaced.
+/// Appends records. One client; a client that has failed for good, or was made with secrets of before, is replaced.
 pub struct Producer {
-    connection: Connection,
+    credentials: Arc<Credentials>,
     client: ArcSwap<Sending>,
     budget: Semaphore,
     /// Held while the records of one append are queued: they stay adjacent.
@@ -35,6 +35,8 @@ pub struct Producer {
 }
 
 struct Sending {
+    /// Of which secrets it was made.
+    generation: u64,
     producer: FutureProducer<Watch>,
     watch: Watch,
 }
@@ -46,10 +48,10 @@ impl std::fmt::Debug for Producer {
 }
 
 impl Producer {
-    pub fn open(connection: &Connection) -> Result<Self> {
+    pub fn open(credentials: &Arc<Credentials>) -> Result<Self> {
         Ok(Self {
-            client: ArcSwap::from_pointee(Sending::open(connection)?),
-            connection: connection.clone(),
+            client: ArcSwap::from_pointee(Sending::open(credentials)?),
+            credentials: Arc::clone(credentials),
             budget: Semaphore::new(BUDGET_KIB),
             queueing: Mutex::default(),
         })
@@ -100,19 +102,22 @@ impl Producer {
 
     fn client(&self) -> Result<Arc<Sending>> {
         let client = self.client.load_full();
-        if client.producer.client().fatal_error().is_none() {
+        if client.producer.client().fatal_error().is_none() && client.generation == self.credentials.generation() {
             return Ok(client);
         }
-        let anew = Arc::new(Sending::open(&self.connection)?);
+        // Appends that are under way hold the one before until they are delivered.
+        let anew = Arc::new(Sending::open(&self.credentials)?);
         self.client.store(Arc::clone(&anew));
         Ok(anew)
     }
 }
 
 impl Sending {
-    fn open(connection: &Connection) -> Result<Self> {
+    fn open(credentials: &Credentials) -> Result<Self> {
+        // Before the files are read: what is mounted in between is noticed.
+        let generation = credentials.generation();
         let watch = Watch::default();
-        let mut config = connection.config()?;
+        let mut config = credentials.connection().config()?;
         config
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
@@ -126,7 +131,7 @@ impl Sending {
             .set("message.max.bytes", (64 << 20).to_string())
             .set("batch.size", "900000");
         let producer = FutureProducer::from_config_and_context(&config, watch.clone()).map_err(|e| refusal::of(&e, None))?;
-        Ok(Self { producer, watch })
+        Ok(Self { generation, producer, watch })
     }
 }
 

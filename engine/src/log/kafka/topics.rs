@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rdkafka::admin::{self, AdminClient, AdminOptions, NewPartitions, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
@@ -12,7 +13,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Client, Watch};
-use super::connection::{Connection, MissingTopics};
+use super::connection::MissingTopics;
+use super::credentials::Credentials;
 use super::{REQUEST, describe, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -24,13 +26,21 @@ const PROPAGATION: Duration = Duration::from_secs(20);
 
 /// What is asked about topics.
 pub struct Topics {
-    asking: Client,
-    admin: AdminClient<Watch>,
+    credentials: Arc<Credentials>,
+    clients: ArcSwap<Clients>,
     missing: MissingTopics,
     /// What was seen last: only to refuse early what cannot be.
     seen: Mutex<HashMap<String, Seen>>,
     /// By topic, the ends that were asked for last; held while asking, so that readers of many partitions ask once.
     ends: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Asked>>>>>,
+}
+
+/// Who asks.
+struct Clients {
+    /// Of which secrets they were made.
+    generation: u64,
+    asking: Client,
+    admin: AdminClient<Watch>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,10 +62,20 @@ impl std::fmt::Debug for Topics {
 }
 
 impl Topics {
-    pub fn open(connection: &Connection) -> Result<Self> {
-        let asking = Client::new(&connection.consumer()?)?;
-        let admin = AdminClient::from_config_and_context(&connection.config()?, Watch::default()).map_err(|e| refusal::of(&e, None))?;
-        Ok(Self { asking, admin, missing: connection.missing, seen: Mutex::default(), ends: Mutex::default() })
+    pub fn open(credentials: &Arc<Credentials>) -> Result<Self> {
+        let clients = ArcSwap::from_pointee(Clients::open(credentials)?);
+        let (missing, credentials) = (credentials.connection().missing, Arc::clone(credentials));
+        Ok(Self { credentials, clients, missing, seen: Mutex::default(), ends: Mutex::default() })
+    }
+
+    fn clients(&self) -> Result<Arc<Clients>> {
+        let clients = self.clients.load_full();
+        if clients.generation == self.credentials.generation() {
+            return Ok(clients);
+        }
+        let anew = Arc::new(Clients::open(&self.credentials)?);
+        self.clients.store(Arc::clone(&anew));
+        Ok(anew)
     }
 
     pub async fn create(&self, topic: &str, NewTopic { partitions, retention, replicas }: NewTopic) -> Result<()> {
@@ -75,7 +95,8 @@ impl Topics {
         if let Some(retention) = &retention {
             new = new.set("cleanup.policy", "delete").set("retention.ms", retention);
         }
-        let made = self.ask(|| self.admin.create_topics([&new], &options())).await;
+        let clients = self.clients()?;
+        let made = clients.ask(|admin| admin.create_topics([&new], &options())).await;
         match made.context(doing)? {
             None | Some(Code::TopicAlreadyExists) => {}
             Some(code) => return Err(refusal::of_code(code, None)).context(doing),
@@ -83,7 +104,7 @@ impl Topics {
         let has = self.until(topic, |count| count.is_some()).await?.unwrap_or(0);
         if has < partitions {
             let new = NewPartitions::new(topic, usize::try_from(partitions).unwrap_or(0));
-            let grown = self.ask(|| self.admin.create_partitions([&new], &options())).await;
+            let grown = clients.ask(|admin| admin.create_partitions([&new], &options())).await;
             match grown.context(doing)? {
                 // Somebody else was first: there are as many now.
                 None | Some(Code::InvalidPartitions) => {}
@@ -96,7 +117,7 @@ impl Topics {
 
     pub async fn delete(&self, topic: &str) -> Result<()> {
         let doing = || format!("delete topic {topic}");
-        let gone = self.ask(|| self.admin.delete_topics(&[topic], &options())).await;
+        let gone = self.clients()?.ask(|admin| admin.delete_topics(&[topic], &options())).await;
         self.forget(topic);
         match gone.context(doing)? {
             None | Some(Code::UnknownTopicOrPartition) => {}
@@ -105,10 +126,21 @@ impl Topics {
         self.until(topic, |count| count.is_none()).await.map(drop)
     }
 
+    /// Deletes a consumer group: it is the coordinator's, not a topic's, but it is asked for by the same client.
+    pub async fn delete_group(&self, group: &str) -> Result<()> {
+        let doing = || format!("delete group {group}");
+        let gone = self.clients()?.ask(|admin| admin.delete_groups(&[group], &options())).await;
+        match gone.context(doing)? {
+            None | Some(Code::GroupIdNotFound) => Ok(()),
+            Some(code) => Err(refusal::of_code(code, None)).context(doing),
+        }
+    }
+
     /// Asks who the topic is now.
     pub async fn id(&self, topic: &str) -> Result<TopicId> {
         let name = topic.to_owned();
-        let asked = self.asking.blocking(move |consumer| {
+        let clients = self.clients()?;
+        let asked = clients.asking.blocking(move |consumer| {
             let timeout_ms = i32::try_from(REQUEST.as_millis()).unwrap_or(i32::MAX);
             let id = describe::topic_id(consumer.client(), &name, timeout_ms)?;
             let cluster = consumer.client().fetch_cluster_id(REQUEST).ok_or(KafkaError::AdminOp(Code::OperationTimedOut))?;
@@ -190,19 +222,10 @@ impl Topics {
             return Ok(());
         }
         let start = Stopwatch::start();
-        let trimmed = self.admin.delete_records(&offsets, &options()).await;
+        let clients = self.clients()?;
+        let trimmed = clients.admin.delete_records(&offsets, &options()).await;
         let trimmed = trimmed.and_then(|list| list.elements().iter().try_for_each(|e| e.error()));
-        trimmed.map_err(|e| named(topic, refusal::of(&e, self.asking.watch.trouble(start)))).context(|| format!("trim topic {topic}"))
-    }
-
-    /// One admin request about one topic; `Some` when the broker refused it.
-    async fn ask<F>(&self, request: impl FnOnce() -> F) -> Result<Option<Code>>
-    where
-        F: Future<Output = KafkaResult<Vec<Result<String, (String, Code)>>>>,
-    {
-        let start = Stopwatch::start();
-        let answers = request().await.map_err(|e| refusal::of(&e, self.asking.watch.trouble(start)))?;
-        Ok(answers.into_iter().find_map(|answer| answer.err().map(|(_, code)| code)))
+        trimmed.map_err(|e| named(topic, refusal::of(&e, clients.asking.watch.trouble(start)))).context(|| format!("trim topic {topic}"))
     }
 
     /// Asks until the number of partitions (`None` = no topic) is as wanted.
@@ -243,7 +266,8 @@ impl Topics {
 
     async fn count(&self, topic: &str) -> Result<Option<i32>> {
         let name = topic.to_owned();
-        let asked = self.asking.blocking(move |consumer| {
+        let clients = self.clients()?;
+        let asked = clients.asking.blocking(move |consumer| {
             let metadata = consumer.fetch_metadata(Some(&name), REQUEST)?;
             let found = metadata.topics().iter().find(|t| t.name() == name);
             let Some(found) = found else { return Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition)) };
@@ -268,7 +292,9 @@ impl Topics {
 
     async fn ask_ends(&self, topic: &str, count: i32) -> Result<Vec<Ends>> {
         let name = topic.to_owned();
-        self.asking
+        let clients = self.clients()?;
+        clients
+            .asking
             .blocking(move |consumer| {
                 // By way of the lookup by time, whose special times mean both ends: one request a broker for all partitions.
                 let side = |which: Offset| -> KafkaResult<BTreeMap<i32, i64>> {
@@ -290,6 +316,26 @@ impl Topics {
                 (0..count).map(|p| both(p).ok_or(KafkaError::OffsetFetch(Code::UnknownPartition))).collect()
             })
             .await
+    }
+}
+
+impl Clients {
+    fn open(credentials: &Credentials) -> Result<Self> {
+        // Before the files are read: what is mounted in between is noticed.
+        let (generation, connection) = (credentials.generation(), credentials.connection());
+        let asking = Client::new(&connection.consumer()?)?;
+        let admin = AdminClient::from_config_and_context(&connection.config()?, Watch::default()).map_err(|e| refusal::of(&e, None))?;
+        Ok(Self { generation, asking, admin })
+    }
+
+    /// One admin request about one topic or group; `Some` when the broker refused it.
+    async fn ask<F>(&self, request: impl FnOnce(&AdminClient<Watch>) -> F) -> Result<Option<Code>>
+    where
+        F: Future<Output = KafkaResult<Vec<Result<String, (String, Code)>>>>,
+    {
+        let start = Stopwatch::start();
+        let answers = request(&self.admin).await.map_err(|e| refusal::of(&e, self.asking.watch.trouble(start)))?;
+        Ok(answers.into_iter().find_map(|answer| answer.err().map(|(_, code)| code)))
     }
 }
 

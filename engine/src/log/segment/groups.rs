@@ -59,6 +59,16 @@ impl Groups {
         Ok(self.read(group, topic)?.into_iter().map(|(partition, offset)| Position { partition, offset }).collect())
     }
 
+    /// Forgets what a group committed for any topic.
+    pub fn delete(&self, group: &str) -> Result<()> {
+        let _one = self.changing.lock();
+        let folder = self.root().join(group);
+        match std::fs::remove_dir_all(&folder).and_then(|()| self.folder.sync().folder(&self.root())) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context(|| format!("remove {}", folder.display())),
+            _ => Ok(()),
+        }
+    }
+
     /// Forgets what any group committed for a topic.
     pub fn forget(&self, topic: &str) -> Result<()> {
         let _one = self.changing.lock();

@@ -141,6 +141,12 @@ impl Log for LocalLog {
         .await
     }
 
+    async fn forget(&self, group: &str) -> Result<()> {
+        check_name("group", group)?;
+        let (groups, group) = (Arc::clone(&self.groups), group.to_owned());
+        self.blocking(move || groups.delete(&group)).await
+    }
+
     async fn id(&self, topic: &str) -> Result<TopicId> {
         Ok(TopicId { cluster: self.folder.cluster(), topic: self.topics.get(topic)?.id.clone() })
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tress_configs::definition::{Contract, Freshness};
+use tress_configs::duration::Duration;
 use tress_configs::name::QualifiedName;
 
 use crate::serve::proto;
@@ -42,6 +44,7 @@ pub fn routes(request: proto::SetRouteRequest) -> Result<RouteFile, Refusal> {
             weight_bp: given.weight_bp,
             epoch: given.epoch,
             attempt: given.attempt,
+            contract: given.contract.map(contract).transpose()?,
         };
         let feature = name("routes.feature", &given.feature)?.to_string();
         if features.insert(feature, route).is_some() {
@@ -75,7 +78,24 @@ pub fn write_route(feature: &str, route: &Route) -> proto::Route {
         weight_bp: route.weight_bp,
         epoch: route.epoch,
         attempt: route.attempt,
+        contract: route.contract.as_ref().map(|contract| proto::Contract {
+            freshness_p99_ms: contract.freshness.as_ref().map(|freshness| freshness.p99.millis()),
+            complete_within_ms: contract.complete_within.map(Duration::millis),
+        }),
     }
+}
+
+fn contract(given: proto::Contract) -> Result<Contract, Refusal> {
+    let proto::Contract { freshness_p99_ms, complete_within_ms } = given;
+    // As a definition writes it, within the same bounds.
+    let read = |field: &str, ms: Option<i64>| {
+        let parsed = ms.map(|ms| Duration::parse(&format!("{ms}ms"))).transpose();
+        parsed.map_err(|why| Refusal::invalid(field, why, "give what the definition says"))
+    };
+    Ok(Contract {
+        freshness: read("routes.contract.freshness_p99_ms", freshness_p99_ms)?.map(|p99| Freshness { p99 }),
+        complete_within: read("routes.contract.complete_within_ms", complete_within_ms)?,
+    })
 }
 
 fn name(field: &str, text: &str) -> Result<QualifiedName, Refusal> {

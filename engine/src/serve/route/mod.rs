@@ -5,6 +5,7 @@ mod table;
 mod watch;
 
 use serde::{Deserialize, Serialize};
+use tress_configs::definition::Contract;
 
 pub use file::{ROUTE_VERSION, RouteFile, parse_name};
 pub use table::{Absent, Applied, Refused, Routes, Table};
@@ -36,6 +37,10 @@ pub struct Route {
     /// Of the rollout that made this route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
+    /// What the feature promises, as its definition says it; it decides nothing about what is read. Absent = whoever wrote the route
+    /// did not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
 }
 
 /// A revision, exactly.

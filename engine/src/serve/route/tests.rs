@@ -22,6 +22,7 @@ fn route(live: &str, trial: Option<(&str, u32)>, epoch: u64) -> Route {
         weight_bp: trial.map_or(0, |(_, weight)| weight),
         epoch,
         attempt: None,
+        contract: None,
     }
 }
 
@@ -165,6 +166,23 @@ fn what_is_no_route_file_is_refused_with_its_field() {
     assert!(refused(r#"{"version":1,"features":{"a/b":{"epoch":1,"weightBP":5}}}"#).contains("weightBP"));
     let text = r#"{"version":1,"features":{"a/b":{"live":{"uid":"u","digest":"d"},"weightBp":0,"epoch":4}}}"#;
     assert_eq!(RouteFile::from_json(text.as_bytes()).expect("a route file").features["a/b"].epoch, 4);
+}
+
+#[test]
+fn a_route_may_carry_what_its_feature_promises_as_the_definition_writes_it() {
+    let bare = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4}}}"#;
+    let full = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4,"contract":{"freshness":{"p99":"10s"},"completeWithin":"1d"}}}}"#;
+    let empty = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4,"contract":{}}}}"#;
+    let read = |text: &str| RouteFile::from_json(text.as_bytes()).expect("a route file");
+    for text in [bare, full, empty] {
+        assert_eq!(serde_json::to_string(&read(text)).expect("json"), text);
+    }
+    let contract = |text: &str| read(text).features["a/b"].contract.clone();
+    assert_eq!(contract(bare), None, "not known");
+    assert!(contract(empty).is_some_and(|c| c.freshness.is_none()), "known to promise nothing");
+    assert!(read(bare).features["a/b"].reads_as(&read(full).features["a/b"]), "it decides nothing about rows");
+    let wrong = full.replace("10s", "quickly");
+    assert!(RouteFile::from_json(wrong.as_bytes()).expect_err("no duration").to_string().contains("duration"));
 }
 
 #[tokio::test]

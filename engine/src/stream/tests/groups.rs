@@ -46,6 +46,10 @@ impl Log for Grouped {
         self.log.delete(topic).await
     }
 
+    async fn forget(&self, group: &str) -> Result<()> {
+        self.log.forget(group).await
+    }
+
     async fn id(&self, topic: &str) -> Result<TopicId> {
         self.log.id(topic).await
     }

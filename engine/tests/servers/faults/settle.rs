@@ -21,7 +21,7 @@ use super::readers::{hash, is_ready, sequences};
 use super::world::World;
 
 /// How long everything may take to come right again.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 const LOOK: Duration = Duration::from_millis(150);
 const CALL: Duration = Duration::from_secs(20);
 

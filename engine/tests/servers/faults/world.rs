@@ -134,7 +134,16 @@ impl World {
             let namespace = &of.defined.namespace;
             for (name, plan) in [("all", &of.defined.all), ("liked", &of.defined.liked)] {
                 let live = Some(Pinned { uid: format!("{namespace}-{name}"), digest: plan.digest.clone() });
-                let route = Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None };
+                let route = Route {
+                    feature_uid: None,
+                    live,
+                    trial: None,
+                    loaded: Vec::new(),
+                    weight_bp: 0,
+                    epoch: 1,
+                    attempt: None,
+                    contract: None,
+                };
                 file.features.insert(format!("{namespace}/{name}"), route);
             }
         }
