@@ -112,6 +112,7 @@ fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
         weight_bp,
         epoch: u64::try_from(epoch).unwrap_or_default(),
         attempt: attempt.and_then(|attempt| u64::try_from(attempt).ok()),
+        contract: None,
     }
 }
 
