@@ -71,6 +71,7 @@ struct Counted {
     calls: Family<Call, Counter>,
     restarts: Family<Kind, Counter>,
     failures: Family<Kind, Counter>,
+    unreadable: Family<Kind, Counter>,
     leads: Gauge,
     configuration: Gauge,
     events: Counter,
@@ -98,8 +99,8 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("tress_operator");
         let seconds: Family<Of, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
-        let (reconciles, waiting, calls, restarts, failures, asked) =
-            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
+        let (reconciles, waiting, calls, restarts, failures, unreadable, asked) =
+            (Family::default(), Family::default(), Family::default(), Family::default(), Family::default(), Family::default(), Family::default());
         let (leads, configuration, events, events_lost) = (Gauge::default(), Gauge::default(), Counter::default(), Counter::default());
         registry.register("reconciles", "Looks at one object, by how they ended", Family::clone(&reconciles));
         registry.register("reconcile_seconds", "How long such a look took", Family::clone(&seconds));
@@ -107,13 +108,14 @@ impl Metrics {
         registry.register("writes", "Calls that change objects, by kind, verb and how they ended", Family::clone(&calls));
         registry.register("watch_restarts", "Watches that had to list everything anew", Family::clone(&restarts));
         registry.register("watch_failures", "Watches that broke", Family::clone(&failures));
+        registry.register("unreadable_objects", "Times that an object was seen that is of no version known here", Family::clone(&unreadable));
         registry.register("leader", "1 = this process leads", leads.clone());
         registry.register("configuration_good", "1 = the platform's configuration is in force as it stands", configuration.clone());
         registry.register("events", "Events that were written for people", events.clone());
         registry.register("events_lost", "Events that could not be written", events_lost.clone());
         registry.register("pods_asked", "Calls to serving pods, by how they ended", Family::clone(&asked));
         let counted =
-            Counted { registry, reconciles, seconds, waiting, calls, restarts, failures, leads, configuration, events, events_lost, asked };
+            Counted { registry, reconciles, seconds, waiting, calls, restarts, failures, unreadable, leads, configuration, events, events_lost, asked };
         Self(Arc::new(counted))
     }
 
@@ -153,6 +155,10 @@ impl Metrics {
 
     pub(crate) fn watch_failed(&self, kind: &str) {
         self.0.failures.get_or_create(&Kind { kind: kind.to_owned() }).inc();
+    }
+
+    pub(crate) fn unreadable(&self, kind: &str) {
+        self.0.unreadable.get_or_create(&Kind { kind: kind.to_owned() }).inc();
     }
 
     pub(crate) fn leads(&self, leads: Leads) {

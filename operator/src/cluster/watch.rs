@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::task::JoinSet;
@@ -153,7 +155,7 @@ fn selection<K: Watched>() -> watcher::Config {
 /// Watches for ever.
 async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
     let kind = K::kind(&());
-    let events = watcher(K::api(source.client.clone(), scope.as_deref()), selection::<K>()).default_backoff();
+    let events = watcher(K::guarded(source.client.clone(), scope.as_deref()), selection::<K>()).default_backoff();
     pin_mut!(events);
     let mut arrived = false;
     while let Some(event) = events.next().await {
@@ -165,7 +167,11 @@ async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
                 }
                 view.begin(scope.clone());
             }
-            Ok(Event::InitApply(object)) => view.listed(scope, item(object)),
+            Ok(Event::InitApply(object)) => {
+                if let Some(object) = readable(source, object) {
+                    view.listed(scope, item(object));
+                }
+            }
             Ok(Event::InitDone) => {
                 view.done(scope);
                 if !arrived {
@@ -173,12 +179,35 @@ async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
                     arrived = true;
                 }
             }
-            Ok(Event::Apply(object)) => view.watched(item(object)),
-            Ok(Event::Delete(object)) => view.unwatched(&object),
+            Ok(Event::Apply(object)) => {
+                if let Some(object) = readable(source, object) {
+                    view.watched(item(object));
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some(object) = readable(source, object) {
+                    view.unwatched(&object);
+                }
+            }
             Err(error) => {
                 source.metrics.watch_failed(&kind);
                 tracing::warn!(kind = &*kind, %error, "a watch failed; it goes on after a pause");
             }
+        }
+    }
+}
+
+/// The object, if it is one that this operator knows: else it is told, and passed over, so that it does not stand in the way of others.
+fn readable<K: Watched>(source: &Source, object: DeserializeGuard<K>) -> Option<K> {
+    match object.0 {
+        Ok(object) => Some(object),
+        // What the parser says may quote the object.
+        Err(unreadable) => {
+            let kind = K::kind(&());
+            let ObjectMeta { namespace, name, .. } = unreadable.metadata;
+            tracing::warn!(kind = &*kind, namespace, name, "an object is not of a version that this operator knows; it is passed over");
+            source.metrics.unreadable(&kind);
+            None
         }
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,9 @@ pub trait Watched: Resource<DynamicType = ()> + Clone + Serialize + DeserializeO
     /// Calls for objects of a namespace; `None` = of all, or of a kind that has none.
     fn api(client: Client, namespace: Option<&str>) -> Api<Self>;
 
+    /// The same, where an object that cannot be read does not keep the others from being read.
+    fn guarded(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>>;
+
     /// Drops what nobody reads from the copy that is kept.
     fn lean(&mut self);
 }
@@ -48,6 +52,13 @@ macro_rules! watched {
             }
 
             fn api(client: Client, namespace: Option<&str>) -> Api<Self> {
+                match namespace {
+                    Some(namespace) => Api::namespaced(client, namespace),
+                    None => Api::all(client),
+                }
+            }
+
+            fn guarded(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self>> {
                 match namespace {
                     Some(namespace) => Api::namespaced(client, namespace),
                     None => Api::all(client),
@@ -89,6 +100,10 @@ impl Watched for Namespace {
     }
 
     fn api(client: Client, _: Option<&str>) -> Api<Self> {
+        Api::all(client)
+    }
+
+    fn guarded(client: Client, _: Option<&str>) -> Api<DeserializeGuard<Self>> {
         Api::all(client)
     }
 

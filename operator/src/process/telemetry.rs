@@ -8,9 +8,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
 
+/// The client warns with whole objects in its lines, which may hold what is nobody's business.
+const DEFAULT: &str = "warn,tress_operator=info,kube_client=error";
+
 /// Starts to log; to be called once.
 pub(super) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new("warn,tress_operator=info"));
+    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
     match format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).init(),
