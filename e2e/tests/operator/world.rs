@@ -214,6 +214,13 @@ impl World {
         self.condition(kind, name, "Ready").0 == "True"
     }
 
+    /// Whether a feature is Ready, and the attempt that made it so has come to its end.
+    pub fn is_settled(&self, feature: &str) -> bool {
+        let stable = self.get("SequenceFeature", feature).map(|object| text(&object, "/status/lastStable").to_owned());
+        let ended = self.attempts(feature).last().is_some_and(|(_, phase)| phase == "Succeeded");
+        self.is_ready("SequenceFeature", feature) && self.is_updated(feature) && ended && stable == Some(self.live(feature))
+    }
+
     /// Whether what is live is what is declared.
     pub fn is_updated(&self, feature: &str) -> bool {
         self.condition("SequenceFeature", feature, "Updated").0 == "True"

@@ -37,6 +37,8 @@ fn route(told: proto::Route) -> Route {
         weight_bp: told.weight_bp,
         epoch: told.epoch,
         attempt: told.attempt,
+        // It decides nothing about what is read.
+        contract: None,
     }
 }
 

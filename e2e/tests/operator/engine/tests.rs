@@ -108,6 +108,7 @@ async fn a_serving_pod_loads_what_it_is_told_and_tells_of_readers_that_would_fin
         weight_bp: 0,
         epoch,
         attempt: None,
+        contract: None,
     };
     let push = async |route: Route| {
         let features = BTreeMap::from([(name.to_string(), route)]);

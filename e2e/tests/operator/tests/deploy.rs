@@ -16,7 +16,7 @@ async fn a_signal_and_a_feature_become_ready_and_are_read() {
     let operator = world.operator().await;
     world.define_signal(signal("rating")).await;
     world.define_feature(feature("recent", &["rating"])).await;
-    world.until("the feature is Ready", |_| world.is_ready("SequenceFeature", "recent")).await;
+    world.until("the feature is Ready", |_| world.is_settled("recent")).await;
     world.until("the signal is Ready", |_| world.is_ready("SignalDefinition", "rating")).await;
 
     let status = &world.get("SequenceFeature", "recent").unwrap()["status"];
@@ -61,7 +61,7 @@ async fn everything_that_may_fail_now_and_then_fails_and_it_comes_to_its_end() {
     }
     world.define_feature(feature("recent", &["rating"])).await;
     world.define_feature(feature("both", &["rating", "watch"])).await;
-    world.until("both features are Ready", |_| ["recent", "both"].iter().all(|f| world.is_ready("SequenceFeature", f))).await;
+    world.until("both features are Ready", |_| ["recent", "both"].iter().all(|f| world.is_settled(f))).await;
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned())]);
     assert_eq!(world.attempts("both"), [(1, "Succeeded".to_owned())]);
     assert!(operator.is_running());
@@ -90,7 +90,7 @@ async fn fifty_definitions_in_any_order_make_one_attempt_a_feature_and_those_wit
     let broken = |n: usize| read_by(n).iter().any(|s| s % 7 == 3);
     let sound: Vec<String> = (0..30).filter(|n| !broken(*n)).map(|n| format!("f-{n}")).collect();
     assert!(sound.len() > 15, "{sound:?}");
-    world.until("all that can be are Ready", |_| sound.iter().all(|name| world.is_ready("SequenceFeature", name))).await;
+    world.until("all that can be are Ready", |_| sound.iter().all(|name| world.is_settled(name))).await;
     for name in &sound {
         assert_eq!(world.attempts(name), [(1, "Succeeded".to_owned())], "{name}");
     }

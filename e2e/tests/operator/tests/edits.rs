@@ -14,7 +14,7 @@ pub async fn live(name: &str) -> (World, Operator) {
     let operator = world.operator().await;
     world.define_signal(signal("rating")).await;
     world.define_feature(feature("recent", &["rating"])).await;
-    world.until("the first deploy is Ready", |_| world.is_ready("SequenceFeature", "recent")).await;
+    world.until("the first deploy is Ready", |_| world.is_settled("recent")).await;
     (world, operator)
 }
 
@@ -23,7 +23,7 @@ async fn a_compatible_change_replaces_what_is_live_and_a_revert_brings_it_back()
     let (world, _operator) = live("compatible").await;
     let first = world.live("recent");
     world.define_signal(wider(signal("rating"))).await;
-    world.until("the change is live", |_| world.is_updated("recent") && world.live("recent") != first).await;
+    world.until("the change is live", |_| world.is_settled("recent") && world.live("recent") != first).await;
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned()), (2, "Succeeded".to_owned())]);
     let second = world.live("recent");
     world.define_signal(signal("rating")).await;

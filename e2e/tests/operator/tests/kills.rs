@@ -40,7 +40,7 @@ async fn an_operator_that_is_killed_after_each_of_its_writes_comes_to_its_end() 
     let world = World::begin("killed", Mood { slow: std::time::Duration::from_millis(5), ..Mood::CALM }).await;
     world.define_signal(signal("rating")).await;
     world.define_feature(feature("recent", &["rating"])).await;
-    let first = until(&world, |_| 1, || world.is_ready("SequenceFeature", "recent")).await;
+    let first = until(&world, |_| 1, || world.is_settled("recent")).await;
     assert!(first > 20, "only {first} writes");
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned())]);
     assert_eq!(world.repeated(), Vec::<String>::new(), "every job did its work once");

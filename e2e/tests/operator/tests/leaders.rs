@@ -97,7 +97,7 @@ async fn an_api_server_that_loses_its_power_in_the_middle_changes_nothing() {
     if !operator.is_running() {
         operator = world.operator().await;
     }
-    world.until("it is Ready", |_| world.is_ready("SequenceFeature", "recent")).await;
+    world.until("it is Ready", |_| world.is_settled("recent")).await;
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned())]);
     assert!(operator.is_running());
     world.finish().await;
