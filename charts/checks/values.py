@@ -95,6 +95,18 @@ def lax(schema, path=""):
     return found
 
 
+# What the operator reads, by the name of its shape, and where values have it.
+READ = {"PoolSettings": ("pools", "default"), "Limits": ("limits",), "NamespaceLimits": ("limits", "perNamespace"), "Engine": ("engine",), "Outputs": ("outputs",)}
+
+
+def unread(schema, platform):
+    """Names that values have and the operator does not read, or the other way round."""
+    for shape, path in READ.items():
+        there, read = set(in_schema(schema, path)["properties"]), set(platform["$defs"][shape]["properties"])
+        if there != read:
+            yield f"values.schema.json: {'.'.join(path)} and what the operator reads differ in {', '.join(sorted(there ^ read))}"
+
+
 class Table:
     """Rows of the page."""
 
@@ -149,6 +161,7 @@ def main():
     wrong = [f"values.yaml: {path} needs a comment above it that is a sentence" for path in undocumented(described)]
     wrong += [f"values.schema.json: {path} of values.yaml is not in it" for path in missing]
     wrong += [f"values.schema.json: {path} takes any name; add additionalProperties" for path in lax(schema)]
+    wrong += unread(schema, platform)
     defaults = yaml.safe_load(text)
     if set(schema["properties"]) != set(defaults) | {"global"}:
         wrong.append(f"values.schema.json and values.yaml differ in {sorted(set(schema['properties']) ^ set(defaults) - {'global'})}")

@@ -1,5 +1,7 @@
 //! When something is due: the five fields of cron.
 
+pub mod due;
+
 /// Minutes, hours, days, months and weekdays, each as the set of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {

@@ -37,7 +37,7 @@ fn the_schema_for_editors_is_what_the_types_say() {
 
 #[test]
 fn the_schema_of_platform_files_is_what_the_types_say() {
-    let schema = serde_json::to_string_pretty(tress_configs::platform::schema()).unwrap() + "\n";
+    let schema = serde_json::to_string_pretty(tress_configs::platform::OperatedPlatform::schema()).unwrap() + "\n";
     is_fresh(&repository().join("docs/reference/platform.schema.json"), &schema);
 }
 

@@ -32,6 +32,6 @@ pub struct Context {
     pub needs: Needs,
     /// The operator's own namespace.
     pub home: Arc<str>,
-    /// What is told of contracts, late.
-    pub contracts: Memory,
+    /// What is remembered of features between looks.
+    pub features: Memory,
 }

@@ -148,7 +148,7 @@ mod tests {
     fn a_backfill_goes_with_its_revision_and_says_no_more_than_was_asked() {
         let revision: SignalRevision = serde_json::from_value(json!({
             "apiVersion": "tress.dev/v1alpha1", "kind": "SignalRevision", "metadata": {"name": "rating-a", "namespace": "movies", "uid": "u1"},
-            "spec": {"signal": "rating", "schemaVersion": 1, "sourceHash": "h1:x", "digest": "d", "plan": "{}", "source": "{}"},
+            "spec": {"signal": "rating", "schemaVersion": 1, "semantics": 1, "sourceHash": "h1:x", "digest": "d", "plan": "{}", "source": "{}"},
         }))
         .expect("a revision");
         let of =

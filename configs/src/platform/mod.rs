@@ -177,12 +177,6 @@ pub struct ObjectStore {
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(structure::schema::<PlatformFile>);
 
-/// The JSON schema of platform files, for editors and for the values of the chart.
-#[must_use]
-pub fn schema() -> &'static Value {
-    &SCHEMA
-}
-
 impl PlatformFile {
     /// Reads a platform file. `file` is how it is named in issues.
     ///

@@ -196,6 +196,12 @@ impl OperatedPlatform {
         if issues.is_empty() { Ok(located.item) } else { Err(issues) }
     }
 
+    /// The JSON schema of platform files of clusters, for editors and for the values of the chart.
+    #[must_use]
+    pub fn schema() -> &'static Value {
+        &SCHEMA
+    }
+
     /// What the engine needs of it.
     #[must_use]
     pub fn file(&self) -> PlatformFile {

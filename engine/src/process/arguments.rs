@@ -158,6 +158,15 @@ pub struct Run {
     /// Tasks at a time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub parallelism: u64,
+    /// Stay, and fold at these times: five fields of cron, as `15 3 * * *`. What was missed while nothing ran is caught up once.
+    #[arg(long, value_name = "CRON", conflicts_with = "restate")]
+    pub schedule: Option<String>,
+    /// Of the schedule: a name such as Europe/Berlin.
+    #[arg(long, value_name = "ZONE", requires = "schedule", default_value = "UTC")]
+    pub time_zone: String,
+    /// Of a process that stays.
+    #[command(flatten)]
+    pub monitor: Monitor,
 }
 
 #[derive(Debug, Clone, Args)]

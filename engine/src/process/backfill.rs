@@ -8,7 +8,7 @@ use tress_configs::job::{BaseMade, Demanded, Facts, Outcome, PlanIs};
 
 use super::arguments::{Abandon, Base, Demands as DemandsFile, Plan, Run, Seal, Tasks};
 use super::revision::Prepared;
-use super::{Ended, World};
+use super::{Ended, World, scheduled};
 use crate::backfill::{self, Buckets, Mode, Report, TaskManifest, WorkPlan};
 use crate::base::{Demand, Demands, Manifest};
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -89,8 +89,20 @@ pub async fn base(world: &World, Base { uid, demands }: Base) -> Result<Ended> {
     }
 }
 
-/// All steps here.
-pub async fn whole(world: &World, Run { plan: Plan { uid, restate }, demands, parallelism }: Run) -> Result<Ended> {
+/// All steps here: once, or at the times of a schedule.
+pub async fn run(world: &World, arguments: Run) -> Result<Ended> {
+    match &arguments.schedule {
+        Some(cron) => scheduled::run(world, cron.clone(), arguments).await,
+        None if arguments.monitor.http.is_some() => {
+            Err(Error::invalid("--http: a fold that ends is not listened for; give it a --schedule, or leave it out"))
+        }
+        None => whole(world, arguments).await,
+    }
+}
+
+/// All steps, once.
+pub(super) async fn whole(world: &World, arguments: Run) -> Result<Ended> {
+    let Run { plan: Plan { uid, restate }, demands, parallelism, .. } = arguments;
     let prepared = Prepared::find(&world.platform, &uid).await?;
     let mode = mode(&prepared, &restate)?;
     let parallelism = usize::try_from(parallelism).unwrap_or(1);

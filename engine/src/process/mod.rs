@@ -15,6 +15,7 @@ mod letters;
 mod monitor;
 mod prepare;
 mod revision;
+mod scheduled;
 mod serve;
 mod stream;
 mod telemetry;
@@ -153,7 +154,7 @@ async fn role(world: &World, command: Command) -> Result<Ended> {
             Backfill::Tasks(arguments) => backfill::tasks(world, arguments).await,
             Backfill::Seal(arguments) => backfill::seal(world, arguments).await,
             Backfill::Base(arguments) => backfill::base(world, arguments).await,
-            Backfill::Run(arguments) => backfill::whole(world, arguments).await,
+            Backfill::Run(arguments) => backfill::run(world, arguments).await,
             Backfill::Abandon(arguments) => backfill::abandon(world, arguments).await,
         },
         Command::Serve(arguments) => serve::run(world, arguments).await,

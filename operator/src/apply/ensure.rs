@@ -50,6 +50,7 @@ impl Writer {
         let Some((known, drifted)) = K::view(&self.0.cluster).item(&key) else {
             return self.first::<K>(&key, object, inputs).await;
         };
+        is_ours(&*known, &key)?;
         if is_job(&object) {
             return Ok(Wrote::Nothing);
         }
@@ -66,10 +67,7 @@ impl Writer {
     /// The caches know no such object of ours: there may be somebody else's, or one that was made a moment ago.
     async fn first<K: Watched>(&self, key: &Key, object: Value, inputs: &str) -> Result<Wrote> {
         if let Some(found) = self.fresh::<K>(&key.namespace, &key.name).await? {
-            if found.labels().get(label::MANAGED.0).map(String::as_str) != Some(label::MANAGED.1) {
-                let kind = K::kind(&());
-                return Err(Error::invalid(format!("{kind} {key} is there and is not of Tress: rename or delete it")));
-            }
+            is_ours(&found, key)?;
             self.0.cluster.wrote(&found);
             if is_job(&object) || inputs_of(&found) == Some(inputs) {
                 return Ok(Wrote::Nothing);
@@ -127,6 +125,14 @@ impl Writer {
         let settled = self.0.settled.lock().unwrap_or_else(PoisonError::into_inner);
         object.meta().uid.as_ref().and_then(|uid| settled.get(uid)) == Some(&looks)
     }
+}
+
+/// Whoever made it, and whatever it is called, it is taken over only if it says that it is ours.
+fn is_ours<K: Watched>(object: &K, key: &Key) -> Result<()> {
+    if object.labels().get(label::MANAGED.0).map(String::as_str) == Some(label::MANAGED.1) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{} {key} is there and is not of Tress: rename or delete it", K::kind(&()))))
 }
 
 fn is_job(object: &Value) -> bool {

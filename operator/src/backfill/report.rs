@@ -37,7 +37,9 @@ fn ready(looked: &Looked, status: &BackfillStatus, before: &[Condition]) -> Says
             None if suspended => say(Truth::False, Reason::Paused, "spec.suspend is true".to_owned()),
             None => going("it begins"),
         },
-        Some(_) if looked.waits == Some(Waits::Paused) => waiting(&Waits::Paused, ""),
+        Some(_) if matches!(looked.waits, Some(Waits::Paused | Waits::Revision)) => {
+            looked.waits.as_ref().map_or_else(|| going(""), |waits| waiting(waits, &looked.backfill.spec.revision))
+        }
         Some(BackfillPhase::Planning) => tried("its inputs are being fixed", looked.plan.reasons()),
         Some(BackfillPhase::Working) if suspended => say(Truth::False, Reason::Paused, "spec.suspend is true".to_owned()),
         Some(BackfillPhase::Working) if looked.share == 0 => {

@@ -94,12 +94,7 @@ impl Compiler {
     ///
     /// # Errors
     /// Those of `read_back`.
-    pub async fn feature(
-        &self,
-        feature: &SequenceFeature,
-        reads: &[Read],
-        read_back: &impl ReadBack,
-    ) -> Result<Arc<Feature>> {
+    pub async fn feature(&self, feature: &SequenceFeature, reads: &[Read], read_back: &impl ReadBack) -> Result<Arc<Feature>> {
         let mut key = stamp(feature);
         for Read { signal, definition, revision } in reads {
             let definition = definition.as_deref().map(stamp).unwrap_or_default();
@@ -131,11 +126,7 @@ impl Compiler {
     ///
     /// # Errors
     /// `Invalid` where it is gone, damaged or of a newer program; those of `read_back`.
-    pub async fn plan(
-        &self,
-        revision: &SignalRevision,
-        read_back: &impl ReadBack,
-    ) -> Result<Arc<SignalPlan>> {
+    pub async fn plan(&self, revision: &SignalRevision, read_back: &impl ReadBack) -> Result<Arc<SignalPlan>> {
         let key = revision.uid().unwrap_or_default();
         if let Some(remembered) = self.0.plans.find(&key) {
             return Ok(remembered);

@@ -2,7 +2,6 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use serde_json::json;
 use tress_configs::job::{Facts as Made, HistoryIs};
 use tress_crds::condition::Reason;
 
@@ -24,9 +23,8 @@ pub(super) async fn act(context: &Context, (map, record): (&ConfigMap, &Record),
             let (connections, secrets) = workload::all_connections(&platform.file, &context.home);
             let place = Place { namespace: context.home.to_string(), image: platform.engine.image.clone(), secrets };
             let inputs = rendered(&place, &connections.to_string());
-            let annotations = json!(platform.engine.service_account_annotations);
+            // The account of its pods is the namespace's, which has it as long as there are records.
             context.writer.ensure(connections, &inputs).await?;
-            context.writer.ensure(workload::service_account(&context.home, &annotations), &annotations.to_string()).await?;
             let owner = Owner { kind: "ConfigMap", name: map.name_any(), uid: map.uid().unwrap_or_default() };
             let job = workload::drop_elsewhere(&place, &owner, (&map.name_any(), uid));
             jobs::make(context, job, &facts.drop, &inputs).await

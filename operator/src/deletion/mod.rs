@@ -36,12 +36,12 @@ struct Record {
 pub fn triggers() -> Triggers {
     Triggers::keys(|context| {
         let maps = context.cluster.maps.within(&context.home);
-        maps.iter().filter(|map| read(map).is_some()).map(|map| Key::of(&**map)).collect()
+        maps.iter().filter(|map| is_record(map)).map(|map| Key::of(&**map)).collect()
     })
     .when(
         |cluster| &cluster.maps,
         |context, map: &ConfigMap| {
-            let is_one = map.namespace().as_deref() == Some(&*context.home) && read(map).is_some();
+            let is_one = map.namespace().as_deref() == Some(&*context.home) && is_record(map);
             if is_one { vec![Key::of(map)] } else { Vec::new() }
         },
     )
@@ -114,6 +114,18 @@ pub async fn forget(context: &Context, record: Option<&ConfigMap>) -> Result<()>
         Some(record) => context.writer.delete(record).await,
         None => Ok(()),
     }
+}
+
+/// Whether a map is a record.
+#[must_use]
+pub fn is_record(map: &ConfigMap) -> bool {
+    read(map).is_some()
+}
+
+/// Whether there are records in a namespace: drop jobs need the account of our pods there.
+#[must_use]
+pub fn keeps_records(context: &Context, namespace: &str) -> bool {
+    *context.home == *namespace && context.cluster.maps.within(namespace).iter().any(|map| is_record(map))
 }
 
 fn read(map: &ConfigMap) -> Option<Record> {

@@ -1,7 +1,7 @@
 //! Whether readers get what the contract promises. What is told changes only when it was otherwise for a while: figures are in metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tress_configs::definition::Contract;
@@ -43,14 +43,19 @@ pub fn lapses(contract: &Contract, figures: Figures, now: Timestamp) -> Option<T
     now.checked_add(left).ok().filter(|at| *at > now)
 }
 
-/// Since when what is seen of features is otherwise than what is told. Cheap to clone; clones share it. Lost with the process, which only
-/// makes it slower to tell.
-#[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, [Option<(Kept, Timestamp)>; 2]>>>);
+/// Since when what is seen of features is otherwise than what is told, by UID.
+#[derive(Debug, Default)]
+pub struct Others(Mutex<BTreeMap<String, [Option<(Kept, Timestamp)>; 2]>>);
 
-impl Memory {
+impl Others {
     /// What is told of the feature with this UID from now on, and when that may change.
-    pub fn tell(&self, uid: &str, before: Option<&ContractStatus>, seen: &ContractStatus, now: Timestamp) -> (ContractStatus, Option<Timestamp>) {
+    pub fn tell(
+        &self,
+        uid: &str,
+        before: Option<&ContractStatus>,
+        seen: &ContractStatus,
+        now: Timestamp,
+    ) -> (ContractStatus, Option<Timestamp>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let others = all.entry(uid.to_owned()).or_default();
         let mut until = None;
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_told_changes_after_five_minutes_of_the_other() {
-        let memory = Memory::default();
+        let memory = Others::default();
         let tell = |before, seen, second| {
             let (status, until) = memory.tell("u", Some(&told(before)), &told(seen), at(second));
             (status.freshness, until.map(Timestamp::as_second))

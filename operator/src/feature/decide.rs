@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use tress_configs::definition::Lifecycle;
 use tress_crds::condition::Reason;
@@ -71,7 +72,9 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
         _ if paused => return Decision { answer: waits(Reason::Paused, "spec.paused is true".to_owned()), ..decision },
         Revision::Create(made) => {
             let answer = waits(Reason::InProgress, "its revision is being made".to_owned());
-            return Decision { first: First::Create(made), answer, ..decision };
+            // Accepted at once: else nothing would need it.
+            let accepted = Some(Accepted { revision: made.name_any(), since: Time(now) });
+            return Decision { first: First::Create(made), accepted, answer, ..decision };
         }
         Revision::Replace(old) => {
             let answer = waits(Reason::InProgress, "a revision of other data goes first".to_owned());
@@ -80,7 +83,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
         Revision::Blocked(why) => return Decision { answer: waits(Reason::Invalid, why), ..decision },
     };
     let since = seen.before().target.filter(|before| before.revision == target.name_any()).map(|before| before.since);
-    let since = since.unwrap_or(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    let since = since.unwrap_or(Time(now));
     decision.answer = answer(seen, &target, since.0, now);
     decision.accepted = Some(Accepted { revision: target.name_any(), since });
     if let Answer::Begin { attempt: number } = decision.answer {
@@ -104,7 +107,8 @@ fn answer(seen: &Observed, target: &SequenceRevision, changed: Timestamp, now: T
         return answer;
     }
     let limits = &seen.limits;
-    let refused = [(Reason::SemanticsUnsupported, &limits.semantics), (Reason::Invalid, &limits.pool), (Reason::LimitReached, &limits.running)];
+    let refused =
+        [(Reason::SemanticsUnsupported, &limits.semantics), (Reason::Invalid, &limits.pool), (Reason::LimitReached, &limits.running)];
     let refused = refused.into_iter().find_map(|(reason, why)| Some((reason, why.clone()?)));
     refused.map_or(answer, |(reason, message)| Answer::Wait { reason, message, until: None })
 }

@@ -8,6 +8,7 @@
 
 mod contract;
 mod decide;
+mod memory;
 mod observe;
 mod report;
 mod seen;
@@ -16,9 +17,9 @@ pub mod target;
 use tress_configs::definition::Contract;
 use tress_crds::SequenceFeature;
 
-pub use self::contract::Memory;
 use self::contract::Figures;
 use self::decide::{First, decide};
+pub use self::memory::Memory;
 use self::observe::observe;
 use self::report::sealed;
 use self::seen::Observed;
@@ -35,24 +36,34 @@ pub fn triggers() -> Triggers {
     Triggers::each::<SequenceFeature>(|cluster| &cluster.features)
         .made(|cluster| &cluster.sequence_revisions)
         .made(|cluster| &cluster.rollouts)
-        .when(|cluster| &cluster.signals, |context, signal| {
-            let key = Key::of(signal);
-            pool::readers_of(context, &key.namespace, &key.name)
-        })
-        .when(|cluster| &cluster.signal_revisions, |context, revision| {
-            pool::readers_of(context, &Key::of(revision).namespace, &revision.spec.signal)
-        })
-        .when(|cluster| &cluster.deployments, |context, deployment| {
-            let labels = deployment.metadata.labels.clone().unwrap_or_default();
-            let is_stream = labels.get(label::ROLE).map(String::as_str) == Some(label::Role::Stream.as_str());
-            let key = Key::of(deployment);
-            let revision = is_stream.then(|| context.cluster.signal_revisions.get(&key.namespace, &key.name)).flatten();
-            revision.map(|r| pool::readers_of(context, &key.namespace, &r.spec.signal)).unwrap_or_default()
-        })
-        .when(|cluster| &cluster.maps, |context, map| {
-            let key = Key::of(map);
-            pool::of_routes(&key.name).map(|pool| pool::features_of(context, &key.namespace, pool)).unwrap_or_default()
-        })
+        .when(
+            |cluster| &cluster.signals,
+            |context, signal| {
+                let key = Key::of(signal);
+                pool::readers_of(context, &key.namespace, &key.name)
+            },
+        )
+        .when(
+            |cluster| &cluster.signal_revisions,
+            |context, revision| pool::readers_of(context, &Key::of(revision).namespace, &revision.spec.signal),
+        )
+        .when(
+            |cluster| &cluster.deployments,
+            |context, deployment| {
+                let labels = deployment.metadata.labels.clone().unwrap_or_default();
+                let is_stream = labels.get(label::ROLE).map(String::as_str) == Some(label::Role::Stream.as_str());
+                let key = Key::of(deployment);
+                let revision = is_stream.then(|| context.cluster.signal_revisions.get(&key.namespace, &key.name)).flatten();
+                revision.map(|r| pool::readers_of(context, &key.namespace, &r.spec.signal)).unwrap_or_default()
+            },
+        )
+        .when(
+            |cluster| &cluster.maps,
+            |context, map| {
+                let key = Key::of(map);
+                pool::of_routes(&key.name).map(|pool| pool::features_of(context, &key.namespace, pool)).unwrap_or_default()
+            },
+        )
         .when_said(pool::features_of)
 }
 
@@ -94,6 +105,6 @@ fn told(context: &Context, seen: &Observed) -> (Option<tress_crds::definition::C
     let heard = Heard { pods: &seen.pool().pods, feature: &seen.name(), now };
     let figures = Figures { freshness: heard.freshness(&live), sealed: sealed(seen, now) };
     let uid = seen.feature.metadata.uid.clone().unwrap_or_default();
-    let (status, until) = context.contracts.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
+    let (status, until) = context.features.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
     (Some(status), until.into_iter().chain(contract::lapses(contract, figures, now)).min())
 }

@@ -13,8 +13,8 @@ use tress_crds::{SequenceFeature, SequenceRevision, SequenceRollout};
 use super::report::is_beyond;
 use super::seen::{Limits, Observed, Pool, Serving, Signal};
 use super::target::{is_of, pool_of};
-use crate::compile;
 use crate::cluster::Cluster;
+use crate::compile;
 use crate::context::Context;
 use crate::error::Result;
 use crate::name;
@@ -55,12 +55,7 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
             live.spec.compiled.source_hash == compiled.source_hash || live.spec.compiled.digest == compiled.digest
         };
         if let Some(live) = live.as_ref().filter(|live| !is_same(live)) {
-            let is_known = before.target.as_ref().is_some_and(|t| t.revision == target)
-                && before.live.as_ref().is_some_and(|l| l.revision == live.name_any());
-            change = match before.change.filter(|_| is_known) {
-                known @ Some(_) => known,
-                None => classed(context, live, (compiled, signals)).await?,
-            };
+            change = classed(context, live, (compiled, signals)).await?;
         }
     }
     let attempts = cluster.rollouts.made_for(&key.namespace, &key.name);
@@ -70,7 +65,7 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
     attempts.sort_by_key(|attempt| attempt.spec.attempt);
     let read = if pins.is_empty() { declared.unwrap_or_default() } else { &pins };
     let signals = read.iter().map(|pin| signal(context, pin)).collect();
-    let limits = limits(context, &feature, &compiled, &pins);
+    let limits = limits(context, &feature, &compiled, live.as_deref());
     let quiet = context.platform.now().quiet;
     Ok(Some(Observed { feature, compiled, revision, live, change, attempts, greatest, serving, signals, limits, quiet }))
 }
@@ -98,6 +93,10 @@ fn signal(context: &Context, pin: &PinnedSignal) -> Signal {
 
 /// How far the change from what is read to what is declared reaches.
 async fn classed(context: &Context, live: &SequenceRevision, (compiled, signals): (&Compiled, &[PinnedSignal])) -> Result<Option<Change>> {
+    let of = format!("{} {}", live.uid().unwrap_or_default(), compiled.digest);
+    if let Some(known) = context.features.change(&of) {
+        return Ok(Some(known));
+    }
     let namespace = live.namespace().unwrap_or_default();
     let Some(whole) = context.writer.fresh::<SequenceRevision>(&namespace, &live.name_any()).await? else { return Ok(None) };
     let Ok(before) = Plan::from_json(&whole.spec.compiled.plan) else {
@@ -118,7 +117,9 @@ async fn classed(context: &Context, live: &SequenceRevision, (compiled, signals)
     let change = compatibility::classify_with(&before, &compiled.plan, &find);
     let worst = change.differences.iter().filter(|difference| difference.class == change.class);
     let paths = worst.map(|difference| difference.path.chars().take(512).collect()).filter(|path: &String| !path.is_empty());
-    Ok(Some(Change { class: class(change.class), paths: paths.take(MAX_PATHS).collect() }))
+    let change = Change { class: class(change.class), paths: paths.take(MAX_PATHS).collect() };
+    context.features.remember(of, change.clone());
+    Ok(Some(change))
 }
 
 const fn class(class: compatibility::Class) -> Class {
@@ -130,7 +131,7 @@ const fn class(class: compatibility::Class) -> Class {
     }
 }
 
-fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature, live: &[PinnedSignal]) -> Limits {
+fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature, live: Option<&SequenceRevision>) -> Limits {
     let (platform, cluster) = (context.platform.now(), &context.cluster);
     let namespace = feature.namespace().unwrap_or_default();
     let NamespaceLimits { features: most, running_revisions, .. } = &platform.limits.per_namespace;
@@ -145,14 +146,20 @@ fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature,
         pool: (!platform.pools.contains_key(pool)).then(|| format!("runtime.serving.pool: the platform has no pool {pool}")),
         ..Limits::default()
     };
+    let [least, most] = platform.engine.semantics;
+    let lacks = |what: &str, wanted: i32| {
+        let why = || {
+            format!("{what} needs semantics {wanted}, and the platform's engine runs {least} to {most}: use an engine image that runs it")
+        };
+        (!(least..=most).contains(&wanted)).then(why)
+    };
+    limits.stranded = live.and_then(|live| lacks("what is read", live.spec.semantics));
     if let compile::Feature::Compiled { compiled, signals } = made {
-        let [least, most] = platform.engine.semantics;
-        let wanted = compiled.plan.as_feature().map_or(0, |plan| i64::from(plan.semantics));
-        limits.semantics = (wanted < i64::from(least) || wanted > i64::from(most))
-            .then(|| format!("its plan needs semantics {wanted}; the engine {} runs {least} to {most}", platform.engine.image));
+        let wanted = compiled.plan.as_feature().and_then(|plan| i32::try_from(plan.semantics).ok()).unwrap_or(i32::MAX);
+        limits.semantics = lacks("its plan", wanted);
         let reads = compiled.plan.as_feature().map(|plan| plan.signals.iter().map(|read| read.name.clone()).collect::<Vec<_>>());
         let new = reads.unwrap_or_default().into_iter().zip(signals.iter().cloned());
-        let new: Vec<_> = new.filter(|(_, pin)| live.iter().all(|read| read.uid != pin.uid)).collect();
+        let new: Vec<_> = new.filter(|(_, pin)| live.is_none_or(|live| live.spec.signals.iter().all(|read| read.uid != pin.uid))).collect();
         limits.crowded = context.needs.look(cluster, context.clock.now()).needed.crowded(&new);
     }
     limits

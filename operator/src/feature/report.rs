@@ -54,7 +54,8 @@ pub fn status(seen: &Observed, decision: &Decision, contract: Option<ContractSta
         status.last_stable = Some(succeeded.spec.target.revision.clone());
     }
     place(seen, &mut status, now);
-    status.conditions = conditions(&before.conditions, &says(seen, decision, &status, now), seen.feature.metadata.generation.unwrap_or_default(), now);
+    status.conditions =
+        conditions(&before.conditions, &says(seen, decision, &status, now), seen.feature.metadata.generation.unwrap_or_default(), now);
     status
 }
 
@@ -177,7 +178,11 @@ fn streaming(seen: &Observed) -> Verdict {
     }
     let silent = seen.signals.iter().find(|signal| !signal.stream.as_deref().is_some_and(is_available));
     silent.map_or_else(yes, |signal| {
-        (Truth::False, Reason::InProgress, format!("the stream of signal revision {}/{} is not ready", signal.pinned.namespace, signal.pinned.revision))
+        (
+            Truth::False,
+            Reason::InProgress,
+            format!("the stream of signal revision {}/{} is not ready", signal.pinned.namespace, signal.pinned.revision),
+        )
     })
 }
 
@@ -209,7 +214,11 @@ fn backfilled(seen: &Observed) -> Verdict {
     }
     let sealed = |signal: &&super::seen::Signal| signal.revision.as_ref().and_then(|r| r.status.as_ref()?.history.as_ref()).is_some();
     seen.signals.iter().find(|signal| !sealed(signal)).map_or_else(yes, |signal| {
-        (Truth::False, Reason::InProgress, format!("signal revision {}/{} has no history yet", signal.pinned.namespace, signal.pinned.revision))
+        (
+            Truth::False,
+            Reason::InProgress,
+            format!("signal revision {}/{} has no history yet", signal.pinned.namespace, signal.pinned.revision),
+        )
     })
 }
 
@@ -269,7 +278,7 @@ fn ready(seen: &Observed, decision: &Decision, available: &Verdict, updated: &Ve
         return (Truth::False, *reason, message.clone());
     }
     // What is read needs an engine that is not here.
-    if let Some(why) = &seen.limits.semantics {
+    if let Some(why) = &seen.limits.stranded {
         return (Truth::False, Reason::SemanticsUnsupported, why.clone());
     }
     if available.0 != Truth::True {
@@ -288,7 +297,12 @@ fn ready(seen: &Observed, decision: &Decision, available: &Verdict, updated: &Ve
 const fn is_refused(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::Invalid | Reason::Breaking | Reason::ConnectionNotAllowed | Reason::SemanticsUnsupported | Reason::LimitReached | Reason::OperatorTooOld
+        Reason::Invalid
+            | Reason::Breaking
+            | Reason::ConnectionNotAllowed
+            | Reason::SemanticsUnsupported
+            | Reason::LimitReached
+            | Reason::OperatorTooOld
     )
 }
 
@@ -308,7 +322,11 @@ pub(super) fn sealed(seen: &Observed, now: Timestamp) -> Option<jiff::SignedDura
 }
 
 /// Who came first keeps its place: whether this feature is beyond the number that its namespace may have.
-pub(super) fn is_beyond<'a>(own: &tress_crds::SequenceFeature, all: impl Iterator<Item = &'a tress_crds::SequenceFeature>, most: usize) -> bool {
+pub(super) fn is_beyond<'a>(
+    own: &tress_crds::SequenceFeature,
+    all: impl Iterator<Item = &'a tress_crds::SequenceFeature>,
+    most: usize,
+) -> bool {
     let key = |feature: &tress_crds::SequenceFeature| (made_at(feature), feature.name_any());
     all.filter(|other| key(other) < key(own)).count() >= most
 }

@@ -71,8 +71,10 @@ pub struct Limits {
     pub running: Option<String>,
     /// Who runs the revisions of a signal of which no more may run.
     pub crowded: Option<String>,
-    /// Why no engine here runs what is declared, or what is read; a sentence.
+    /// Why no engine here runs what is declared; a sentence.
     pub semantics: Option<String>,
+    /// The same of what is read.
+    pub stranded: Option<String>,
     /// Why the pool that is named cannot serve; a sentence.
     pub pool: Option<String>,
 }

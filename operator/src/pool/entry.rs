@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tress_configs::definition::Contract;
 use tress_crds::rollout::RevisionRef;
 
 /// Of one feature: what is read, what is loaded beside it.
@@ -29,6 +30,9 @@ pub struct Entry {
     /// The number of the attempt that made this route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i64>,
+    /// What the feature promises, so that pods say where they do not keep it. `None` = it is not known; an empty one promises nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
 }
 
 /// A sequence revision, exactly.
@@ -109,6 +113,7 @@ mod tests {
             weight_bp: 0,
             epoch: 7,
             attempt: Some(3),
+            contract: serde_json::from_str(r#"{"freshness": {"p99": "10s"}}"#).unwrap(),
         };
         let all = BTreeMap::from([("recent".to_owned(), entry.clone()), ("other".to_owned(), Entry { epoch: 1, ..Entry::default() })]);
         let place = Place { namespace: "movies".to_owned(), image: String::new(), secrets: Vec::new() };

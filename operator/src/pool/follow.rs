@@ -1,5 +1,7 @@
 //! The next entry of a feature in a pool's route: from what it is, what is wished, and what else is known.
 
+use tress_configs::definition::Contract;
+
 use super::entry::{Entry, Pinned};
 
 /// What is to become of it.
@@ -32,6 +34,8 @@ pub struct Known {
     pub epoch: i64,
     /// The number of the attempt that wishes.
     pub attempt: Option<i64>,
+    /// What the feature promises; `None` = that is not known, and what was told stays.
+    pub contract: Option<Contract>,
 }
 
 /// The entry that takes the place of `entry`; `None` = it stays as it is, or there is none.
@@ -39,12 +43,13 @@ pub struct Known {
 /// Guarantees: what is read changes by `CutOver` and `Retire` only; the epoch goes up with every change, above all that anybody has seen.
 #[must_use]
 pub fn follow(entry: Option<&Entry>, wish: &Wish, known: &Known) -> Option<Entry> {
-    let Known { feature_uid, live, asked, baking, epoch: seen, attempt } = known;
+    let Known { feature_uid, live, asked, baking, epoch: seen, attempt, contract } = known;
     // An object of the same name that is gone: what was read went with it.
     let ours = entry.filter(|entry| entry.feature_uid.as_deref().is_none_or(|uid| uid == feature_uid));
     let lost = || Entry { live: live.clone(), ..Entry::default() };
     let before = ours.cloned().unwrap_or_else(lost);
-    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, ..before.clone() };
+    let contract = contract.clone().or_else(|| before.contract.clone());
+    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, contract, ..before.clone() };
     let mut beside = asked.clone();
     match wish {
         Wish::Keep => beside.extend(baking.clone()),
@@ -162,7 +167,20 @@ mod tests {
     fn what_consumers_asked_for_is_loaded_while_they_do() {
         let asking = Known { asked: vec![pinned("o"), pinned("a")], ..known() };
         assert_eq!(run(Some(entry("a", 4)), &[Wish::Keep], &asking), ["live a trial - loaded o epoch 5"]);
-        assert_eq!(run(Some(Entry { loaded: vec![pinned("o")], ..entry("a", 5) }), &[Wish::Keep], &known()), ["live a trial - loaded  epoch 6"]);
+        assert_eq!(
+            run(Some(Entry { loaded: vec![pinned("o")], ..entry("a", 5) }), &[Wish::Keep], &known()),
+            ["live a trial - loaded  epoch 6"]
+        );
+    }
+
+    #[test]
+    fn what_is_promised_is_told_and_told_anew_when_it_changes() {
+        let promise = |text: &str| Known { contract: serde_json::from_str(text).unwrap(), ..known() };
+        let first = follow(Some(&entry("a", 4)), &Wish::Keep, &promise("{}")).unwrap();
+        assert_eq!((first.epoch, follow(Some(&first), &Wish::Keep, &promise("{}"))), (5, None));
+        let second = follow(Some(&first), &Wish::Keep, &promise(r#"{"completeWithin": "1d"}"#)).unwrap();
+        assert!(second.epoch == 6 && second.live == first.live && second.contract != first.contract);
+        assert_eq!(follow(Some(&second), &Wish::Keep, &known()), None);
     }
 
     fn wish() -> impl Strategy<Value = Wish> {

@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn what_a_pod_says_is_taken_over_feature_by_feature() {
         let pinned = proto::PinnedRevision { uid: "u".to_owned(), digest: "d".to_owned() };
-        let pins = vec![proto::ConsumerPin { consumer: "job".to_owned(), at: 5_000_000 }, proto::ConsumerPin { consumer: String::new(), at: 3 }];
+        let pins =
+            vec![proto::ConsumerPin { consumer: "job".to_owned(), at: 5_000_000 }, proto::ConsumerPin { consumer: String::new(), at: 3 }];
         let revision = proto::RevisionStatus {
             revision: Some(pinned),
             state: proto::revision_description::State::Failed.into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use tress_configs::definition::Contract;
 use tress_crds::definition::SequenceFeature;
 use tress_crds::rollout::Phase;
 use tress_crds::{SequenceRevision, SequenceRollout};
@@ -102,6 +103,7 @@ fn of(seen: Seen<'_>) -> Option<Member> {
         baking: baking.map(Pinned::from),
         epoch: written.max(told).max(Heard { pods, feature: &name, now }.epoch()),
         attempt: None,
+        contract: Some(feature.spec.definition.contract.clone().unwrap_or(Contract { freshness: None, complete_within: None })),
         asked: pins.iter().map(|(pinned, _)| pinned.clone()).collect(),
     };
     // A trial of nobody: its attempt has ended, or is gone.

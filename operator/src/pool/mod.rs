@@ -53,10 +53,13 @@ pub fn triggers() -> Triggers {
     Triggers::keys(all)
         .when(|cluster| &cluster.features, |_, feature| pools_of(feature))
         .when(|cluster| &cluster.rollouts, |_, rollout| vec![of_rollout(rollout)])
-        .when(|cluster| &cluster.sequence_revisions, |context, revision: &SequenceRevision| {
-            let feature = context.cluster.features.get(&revision.namespace().unwrap_or_default(), &revision.spec.feature);
-            feature.map(|feature| pools_of(&feature)).unwrap_or_default()
-        })
+        .when(
+            |cluster| &cluster.sequence_revisions,
+            |context, revision: &SequenceRevision| {
+                let feature = context.cluster.features.get(&revision.namespace().unwrap_or_default(), &revision.spec.feature);
+                feature.map(|feature| pools_of(&feature)).unwrap_or_default()
+            },
+        )
         .when(|cluster| &cluster.deployments, |_, object| of_made(object).into_iter().collect())
         .when(|cluster| &cluster.maps, |_, object| of_made(object).into_iter().collect())
         .when(|cluster| &cluster.services, |_, object| of_made(object).into_iter().collect())
@@ -161,7 +164,10 @@ fn of_made<K: Watched>(object: &K) -> Option<Key> {
 }
 
 /// What the route map of a pool says now.
-pub(crate) fn route_of(context: &Context, (namespace, pool): (&str, &str)) -> Option<std::sync::Arc<k8s_openapi::api::core::v1::ConfigMap>> {
+pub(crate) fn route_of(
+    context: &Context,
+    (namespace, pool): (&str, &str),
+) -> Option<std::sync::Arc<k8s_openapi::api::core::v1::ConfigMap>> {
     context.cluster.maps.get(namespace, &routes_of(pool))
 }
 

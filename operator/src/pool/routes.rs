@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use tress_configs::definition::Contract;
+use tress_configs::duration::Duration;
 
 use super::entry::{self, Entry, Pinned};
 use super::follow::{Wish, follow};
@@ -101,7 +103,7 @@ fn one(before: Option<&Entry>, Member { wish, known, until: _ }: &Member, wished
 }
 
 fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
-    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt } = entry.clone();
+    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt, contract } = entry.clone();
     let pinned = |Pinned { uid, digest }: Pinned| proto::PinnedRevision { uid, digest };
     proto::Route {
         feature: format!("{namespace}/{feature}"),
@@ -112,7 +114,10 @@ fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
         weight_bp,
         epoch: u64::try_from(epoch).unwrap_or_default(),
         attempt: attempt.and_then(|attempt| u64::try_from(attempt).ok()),
-        contract: None,
+        contract: contract.map(|Contract { freshness, complete_within }| proto::Contract {
+            freshness_p99_ms: freshness.map(|freshness| freshness.p99.millis()),
+            complete_within_ms: complete_within.map(Duration::millis),
+        }),
     }
 }
 
@@ -143,7 +148,10 @@ mod tests {
 
     #[test]
     fn a_route_says_the_same_on_the_wire() {
-        let proto::Route { feature, feature_uid, live, epoch, attempt, .. } = wire("movies", "recent", &Entry { attempt: Some(2), ..entry("a", 9) });
+        let contract = serde_json::from_str(r#"{"freshness": {"p99": "10s"}}"#).unwrap();
+        let said = Entry { attempt: Some(2), contract, ..entry("a", 9) };
+        let proto::Route { feature, feature_uid, live, epoch, attempt, contract, .. } = wire("movies", "recent", &said);
+        assert_eq!(contract.map(|c| (c.freshness_p99_ms, c.complete_within_ms)), Some((Some(10_000), None)));
         assert_eq!((feature.as_str(), feature_uid.as_str(), epoch, attempt), ("movies/recent", "f", 9, Some(2)));
         assert_eq!(live.map(|live| live.uid), Some("a".to_owned()));
     }

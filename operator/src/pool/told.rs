@@ -283,7 +283,8 @@ mod tests {
     #[test]
     fn figures_come_from_pods_that_get_requests() {
         let old = OfRevision { freshness: Some(SignedDuration::from_secs(9)), asked: Some(at(7)), ..ready() };
-        let pods = [pod("a", Life::Ready, (1, 1), ready()), pod("b", Life::Ready, (5, 1), old.clone()), pod("c", Life::Running, (1, 6), old)];
+        let pods =
+            [pod("a", Life::Ready, (1, 1), ready()), pod("b", Life::Ready, (5, 1), old.clone()), pod("c", Life::Running, (1, 6), old)];
         let heard = heard(&pods);
         assert_eq!((heard.answering(&pinned()), heard.freshness(&pinned())), (Some(2), Some(SignedDuration::from_secs(9))));
         assert_eq!((heard.asked(&pinned()), heard.epoch()), (Some(at(7)), 6));

@@ -17,9 +17,9 @@ use crate::label;
 use crate::name::{self, Occasion};
 use crate::pool::entry::Pinned;
 use crate::pool::follow::Wish;
+use crate::pool::of_routes;
 use crate::pool::routes::{self, Wished};
 use crate::pool::told::Heard;
-use crate::pool::of_routes;
 use crate::queue::{Key, Next, Triggers};
 
 /// How soon an attempt is looked at again whose pods do something.
@@ -32,26 +32,38 @@ const LATER: SignedDuration = SignedDuration::from_secs(30);
 pub fn triggers() -> Triggers {
     Triggers::each::<SequenceRollout>(|cluster| &cluster.rollouts)
         // One that ends gives its slot to the next.
-        .when(|cluster| &cluster.rollouts, |context, ended| {
-            if ended.status.as_ref().is_some_and(|status| status.phase.is_some_and(frees)) { going(context, |r| waits(r)) } else { Vec::new() }
-        })
+        .when(
+            |cluster| &cluster.rollouts,
+            |context, ended| {
+                if ended.status.as_ref().is_some_and(|status| status.phase.is_some_and(frees)) {
+                    going(context, |r| waits(r))
+                } else {
+                    Vec::new()
+                }
+            },
+        )
         .when(|cluster| &cluster.features, |context, feature| of_feature(context, &Key::of(feature)))
-        .when(|cluster| &cluster.sequence_revisions, |context, revision| {
-            of_feature(context, &Key::new(revision.namespace().unwrap_or_default(), revision.spec.feature.as_str()))
-        })
+        .when(
+            |cluster| &cluster.sequence_revisions,
+            |context, revision| of_feature(context, &Key::new(revision.namespace().unwrap_or_default(), revision.spec.feature.as_str())),
+        )
         .when(|cluster| &cluster.signal_revisions, |context, revision| reading(context, &Key::of(revision)))
         .when(|cluster| &cluster.deployments, |context, stream| reading(context, &Key::of(stream)))
-        .when(|cluster| &cluster.backfills, |context, backfill| {
-            reading(context, &Key::new(backfill.namespace().unwrap_or_default(), backfill.spec.revision.as_str()))
-        })
-        .when(|cluster| &cluster.maps, |context, map| {
-            let key = Key::of(map);
-            match (of_routes(&key.name), map.labels().get(label::OF)) {
-                (Some(pool), _) => of_pool(context, &key.namespace, pool),
-                (None, Some(revision)) => reading(context, &Key::new(key.namespace, revision.as_str())),
-                (None, None) => Vec::new(),
-            }
-        })
+        .when(
+            |cluster| &cluster.backfills,
+            |context, backfill| reading(context, &Key::new(backfill.namespace().unwrap_or_default(), backfill.spec.revision.as_str())),
+        )
+        .when(
+            |cluster| &cluster.maps,
+            |context, map| {
+                let key = Key::of(map);
+                match (of_routes(&key.name), map.labels().get(label::OF)) {
+                    (Some(pool), _) => of_pool(context, &key.namespace, pool),
+                    (None, Some(revision)) => reading(context, &Key::new(key.namespace, revision.as_str())),
+                    (None, None) => Vec::new(),
+                }
+            },
+        )
         .when_said(of_pool)
 }
 
@@ -69,7 +81,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     match decide(&seen.rollout.spec, &looked_at, &facts(&seen, now), now) {
         Decision::Rest => say(context, &seen, &status, None).await.map(|()| Next::Rest),
         Decision::Write(next) => {
-            let paused = if is_held && next.paused == Some(true) { status.paused } else { next.paused };
+            // What the feature's pause lent it is not its own; what an intent says is.
+            let paused = if is_held && next.handled == status.handled { status.paused } else { next.paused };
             say(context, &seen, &RolloutStatus { paused, ..next }, None).await?;
             Ok(Next::At(now))
         }
@@ -145,7 +158,9 @@ async fn hurry(context: &Context, seen: &Observed, epoch: Option<i64>) -> Result
     // Before this epoch was written nobody could take it.
     let is_written = seen.entry.as_ref().is_some_and(|entry| entry.epoch == epoch);
     let Some(late) = heard.laggard(epoch, seen.since()).filter(|_| is_written) else { return Ok(()) };
-    if let Some(pod) = context.cluster.pods.get(&namespace, &late.name).filter(|pod: &std::sync::Arc<Pod>| pod.uid().as_ref() == Some(&late.uid)) {
+    if let Some(pod) =
+        context.cluster.pods.get(&namespace, &late.name).filter(|pod: &std::sync::Arc<Pod>| pod.uid().as_ref() == Some(&late.uid))
+    {
         tracing::warn!(attempt = seen.rollout.name_any(), pod = late.name, epoch, "a pod does not take the route: it is deleted");
         context.writer.delete(&*pod).await?;
     }

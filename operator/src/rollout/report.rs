@@ -28,7 +28,9 @@ fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
     let mut says = vec![Says::new(ConditionType::Ready, truth, reason, message.clone())];
     match reason {
         Reason::AttemptFailed | Reason::OperatorTooOld => says.push(Says::new(ConditionType::Stalled, Truth::True, reason, message)),
-        Reason::InProgress | Reason::Waiting | Reason::Paused => says.push(Says::new(ConditionType::Reconciling, Truth::True, reason, message)),
+        Reason::InProgress | Reason::Waiting | Reason::Paused => {
+            says.push(Says::new(ConditionType::Reconciling, Truth::True, reason, message))
+        }
         _ => {}
     }
     says
@@ -41,7 +43,12 @@ mod tests {
     #[test]
     fn an_attempt_is_ready_when_it_succeeded_and_stalled_when_a_person_has_to_act() {
         let shown = |phase, paused: bool| {
-            let status = RolloutStatus { phase: Some(phase), paused: paused.then_some(true), message: Some("why".to_owned()), ..RolloutStatus::default() };
+            let status = RolloutStatus {
+                phase: Some(phase),
+                paused: paused.then_some(true),
+                message: Some("why".to_owned()),
+                ..RolloutStatus::default()
+            };
             let told = told(&status, Some("for pods"), 3, Timestamp::UNIX_EPOCH);
             assert!(told.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
             let one = |c: &Condition| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message);

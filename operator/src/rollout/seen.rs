@@ -100,7 +100,8 @@ pub fn facts(seen: &Observed, now: Timestamp) -> Facts {
 pub fn waits_for(seen: &Observed, now: Timestamp) -> Option<String> {
     let name = seen.name();
     let heard = Heard { pods: &seen.pods, feature: &name, now };
-    let without = |lacks: fn(&Signal) -> bool| seen.signals.iter().find(|s| lacks(s)).map(|s| format!("signal revision {}", place(&s.pinned)));
+    let without =
+        |lacks: fn(&Signal) -> bool| seen.signals.iter().find(|s| lacks(s)).map(|s| format!("signal revision {}", place(&s.pinned)));
     match seen.rollout.status.as_ref()?.phase? {
         Phase::Preparing => without(|s| recorded(s).is_none()).or_else(|| Some(format!("revision {}", seen.spec().target.revision))),
         Phase::Shadowing => without(|s| s.is_changed && !s.stream.as_deref().is_some_and(is_available)),
@@ -174,16 +175,15 @@ pub(super) fn history(signal: &Signal) -> Progress {
     let status = signal.first.as_ref().and_then(|first| first.status.as_ref());
     match status.and_then(|status| status.phase) {
         Some(BackfillPhase::Succeeded) => Progress::Done,
-        Some(BackfillPhase::Failed) => {
-            Progress::Failed(format!("the first backfill of {} failed: see its status", place(&signal.pinned)))
-        }
+        Some(BackfillPhase::Failed) => Progress::Failed(format!("the first backfill of {} failed: see its status", place(&signal.pinned))),
         _ => Progress::Going,
     }
 }
 
 /// Whether base is made for the target; of what nothing was ever sealed, everything is in the tail.
 fn is_covered(signal: &Signal) -> bool {
-    let has_history = signal.revision.as_ref().is_some_and(|revision| revision.status.as_ref().is_some_and(|status| status.history.is_some()));
+    let has_history =
+        signal.revision.as_ref().is_some_and(|revision| revision.status.as_ref().is_some_and(|status| status.history.is_some()));
     signal.is_covered || (!has_history && history(signal) == Progress::Done)
 }
 

@@ -115,7 +115,9 @@ fn says(seen: &Observed, status: &SequenceRevisionStatus) -> Vec<Says> {
     };
     let prepared = Says::new(ConditionType::Prepared, truth, reason, message.clone());
     let ready = match truth {
-        Truth::True if seen.needed != Use::Running => Says::new(ConditionType::Ready, truth, Reason::Unused, "it is kept for who goes back to it"),
+        Truth::True if seen.needed != Use::Running => {
+            Says::new(ConditionType::Ready, truth, Reason::Unused, "it is kept for who goes back to it")
+        }
         Truth::True => Says::new(ConditionType::Ready, truth, reason, ""),
         Truth::False | Truth::Unknown => Says::new(ConditionType::Ready, Truth::False, reason, message.clone()),
     };

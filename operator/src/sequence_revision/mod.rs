@@ -31,18 +31,25 @@ pub fn triggers() -> Triggers {
         .made(|cluster| &cluster.pods)
         .when(|cluster| &cluster.rollouts, |_, rollout| named(rollout))
         .when(|cluster| &cluster.features, |context, feature| of_feature(context, &Key::of(feature)))
-        .when(|cluster| &cluster.signal_revisions, |context, revision| {
-            let key = Key::of(revision);
-            let reads = |read: &&std::sync::Arc<SequenceRevision>| {
-                read.spec.signals.iter().any(|pin| pin.namespace == key.namespace && pin.revision == key.name)
-            };
-            context.cluster.sequence_revisions.list().iter().filter(reads).map(|revision| Key::of(&**revision)).collect()
-        })
-        .when(|cluster| &cluster.maps, |context, map| {
-            let key = Key::of(map);
-            let pool = of_routes(&key.name).filter(|_| map.labels().get(label::ROLE).map(String::as_str) == Some(label::Role::Serve.as_str()));
-            pool.map(|pool| of_pool(context, &key.namespace, pool)).unwrap_or_default()
-        })
+        .when(
+            |cluster| &cluster.signal_revisions,
+            |context, revision| {
+                let key = Key::of(revision);
+                let reads = |read: &&std::sync::Arc<SequenceRevision>| {
+                    read.spec.signals.iter().any(|pin| pin.namespace == key.namespace && pin.revision == key.name)
+                };
+                context.cluster.sequence_revisions.list().iter().filter(reads).map(|revision| Key::of(&**revision)).collect()
+            },
+        )
+        .when(
+            |cluster| &cluster.maps,
+            |context, map| {
+                let key = Key::of(map);
+                let pool =
+                    of_routes(&key.name).filter(|_| map.labels().get(label::ROLE).map(String::as_str) == Some(label::Role::Serve.as_str()));
+                pool.map(|pool| of_pool(context, &key.namespace, pool)).unwrap_or_default()
+            },
+        )
         .when_said(of_pool)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn status(facts: &Facts, verdict: &Verdict, accepted: Option<&SignalR
             status.change = last.zip(facts.compiled.as_ref().as_ref().ok()).map(|(last, compiled)| changed(last, &compiled.plan));
         }
         // What was refused is not declared any more.
-        (_, Some(_)) if before.change.as_ref().is_some_and(|c| c.class == tress_crds::definition::Class::Breaking) => status.change = None,
+        _ if before.change.as_ref().is_some_and(|c| c.class == tress_crds::definition::Class::Breaking) => status.change = None,
         _ => {}
     }
     let mirrored = accepted.and_then(|revision| revision.status.as_ref()).map(|status| status.conditions.as_slice()).unwrap_or_default();

@@ -21,7 +21,7 @@ pub struct Archived {
     pub owners: Vec<Owner>,
     /// Somebody found the topic: before that there is nothing to keep.
     pub found: bool,
-    /// The Deployment is there.
+    /// The Deployment is there, or what stands around its pods.
     pub there: bool,
 }
 
@@ -38,6 +38,6 @@ pub(super) fn observe(cluster: &Cluster, needed: &Needed, namespace: &str, topic
     let found = revisions.iter().any(|r| r.status.as_ref().is_some_and(|status| status.prepared.is_some()));
     let owner = |r: &Arc<SignalRevision>| Owner { kind: "SignalRevision", name: r.name_any(), uid: r.uid().unwrap_or_default() };
     let name = name::archive(&topic.connection, &topic.topic);
-    let there = cluster.deployments.get(namespace, &name).is_some();
+    let there = cluster.deployments.get(namespace, &name).is_some() || cluster.network_policies.get(namespace, &name).is_some();
     Archived { name, topic: topic.clone(), owners: revisions.iter().map(owner).collect(), found, there }
 }

@@ -126,7 +126,7 @@ impl Decision {
     }
 
     fn stop(&mut self, facts: &Facts) {
-        if facts.stream.is_some() {
+        if facts.stream.is_some() || facts.guarded {
             self.actions.push(Action::StopStream);
         }
     }

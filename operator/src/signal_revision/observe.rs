@@ -39,6 +39,8 @@ pub struct Facts {
     pub drop: Observed,
     /// `None` = there is none.
     pub stream: Option<Stream>,
+    /// What stands around the pods of a stream is there.
+    pub guarded: bool,
     /// Digests of the features' plans that base has to be made for, sorted.
     pub demands: Vec<String>,
     /// The list as it was written last.
@@ -147,6 +149,7 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
         base: job(Job::Base),
         drop: job(Job::Drop),
         stream,
+        guarded: cluster.network_policies.get(namespace, name).is_some() || cluster.budgets.get(namespace, name).is_some(),
         demands: look.needed.demands(&uid),
         list: list.as_deref().and_then(demands::parse),
         backfills,

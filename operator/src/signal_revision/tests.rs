@@ -51,6 +51,7 @@ fn made() -> Facts {
         base: Observed::missing(),
         drop: Observed::missing(),
         stream: None,
+        guarded: false,
         demands: Vec::new(),
         list: None,
         backfills: Vec::new(),
@@ -184,6 +185,8 @@ fn what_runs_streams_and_what_is_kept_does_not() {
         "BackfillComplete True AsDeclared, Prepared True AsDeclared, Ready True AsDeclared, StreamingAvailable True AsDeclared"
     );
     assert_eq!(actions(&Facts { needed: Use::Kept, demands: Vec::new(), ..running() }), ["List 3 ", "StopStream"]);
+    // Whoever stopped it was killed before it was done.
+    assert_eq!(actions(&Facts { guarded: true, ..prepared() }), ["StopStream"]);
 }
 
 #[test]

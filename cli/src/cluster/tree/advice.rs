@@ -4,12 +4,16 @@ use super::{Item, State, View};
 
 /// For a definition that is not ready. `word`: `feature/recent`, as commands take it.
 pub fn definition(view: &View<'_>, item: &Item, word: &str) -> Option<String> {
+    match item.state {
+        State::Ready | State::Idle => None,
+        State::Going | State::Failed | State::Unknown => reason(view, item, word, item.reason.as_deref().unwrap_or_default()),
+    }
+}
+
+/// For a definition of which a condition gives this reason.
+pub fn reason(view: &View<'_>, item: &Item, word: &str, reason: &str) -> Option<String> {
     let tress = |words: &str| view.commands.tress(words, &item.namespace);
     let kubectl = |words: &str| view.commands.kubectl(words, &item.namespace);
-    let reason = match item.state {
-        State::Ready | State::Idle => return None,
-        State::Going | State::Failed | State::Unknown => item.reason.as_deref().unwrap_or_default(),
-    };
     Some(match reason {
         "Invalid" => "correct the definition (`tress lint FOLDER` finds the same mistakes), and apply it again".to_owned(),
         "Breaking" => {
@@ -30,6 +34,9 @@ pub fn definition(view: &View<'_>, item: &Item, word: &str) -> Option<String> {
             "wait a moment; if it stays so, look whether the operator runs: kubectl get pods -A -l app.kubernetes.io/name=tress-operator"
                 .to_owned()
         }
+        "LimitReached" => "ask those who run Tress for more, or remove what is not needed".to_owned(),
+        // Its message has the command.
+        "BehaviouralChangeHeld" => return None,
         _ => tress(&format!("status {word} --watch")),
     })
 }

@@ -1,6 +1,7 @@
 //! A SequenceFeature: what is live, what is meant to be, the attempt between the two, what it reads, where it is served.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use tress_crds::condition::ConditionType;
 use tress_crds::definition::{Class, ContractStatus, FeatureStatus, Kept};
 use tress_crds::{SequenceFeature, SequenceRevision};
 
@@ -33,7 +34,19 @@ pub fn item(view: &View<'_>, feature: &SequenceFeature) -> Item {
     if let Some(endpoint) = &status.endpoint {
         item.facts.put("endpoint", endpoint.clone(), if view.detail == Detail::Whole { format!("at {endpoint}") } else { String::new() });
     }
-    item.next = advice::definition(view, &item, &format!("feature/{name}"));
+    if let Some(moved) = &status.moved {
+        item.facts.put("movedFrom", moved.from.clone(), format!("moved from pool {}", moved.from));
+    }
+    let word = format!("feature/{name}");
+    item.next = advice::definition(view, &item, &word);
+    // It is read as it should be, and what is declared is another thing.
+    if let Some(updated) = status.conditions.iter().find(|c| c.type_ == ConditionType::Updated.to_string() && c.status == "False")
+        && item.state == State::Ready
+    {
+        item.facts.put("updated", false, format!("not updated: {}", updated.reason));
+        item.message = Some(updated.message.clone()).filter(|m| !m.is_empty());
+        item.next = advice::reason(view, &item, &word, &updated.reason);
+    }
     let live = status.live.as_ref().map(|live| live.revision.as_str());
     let target = status.target.as_ref().map(|target| target.revision.as_str()).filter(|target| Some(*target) != live);
     if let Some(told) = &status.live {

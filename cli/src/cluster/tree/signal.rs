@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::Value;
 use tress_crds::definition::{Class, SignalStatus};
-use tress_crds::revision::{Demands, SignalRevisionStatus, Use};
+use tress_crds::revision::{ArchivedTopic, Demands, SignalRevisionStatus, Use};
 use tress_crds::{Backfill, SignalDefinition, SignalRevision};
 
 use super::feature::counted;
@@ -77,7 +77,7 @@ pub fn revision(view: &View<'_>, (namespace, name): (&str, &str), role: &'static
     let owned = (namespace, name);
     item.children = workload::prepare(view, owned);
     item.children.extend(workload::deployments(view, owned, "stream"));
-    item.children.extend(archive(view, namespace, &revision.spec.compiled.plan));
+    item.children.extend(archive(view, namespace, revision.spec.archive.as_ref()));
     item.children.extend(backfills(view, owned));
     item.children.extend(workload::base(view, owned));
     item
@@ -99,6 +99,9 @@ fn tell(item: &mut Item, revision: &SignalRevision, status: &SignalRevisionStatu
     if let Some(partitions) = status.prepared.as_ref().and_then(|p| p.partitions) {
         item.facts.put("partitions", partitions, counted(usize::try_from(partitions).unwrap_or(0), "partition"));
     }
+    if status.dropping.is_some() {
+        item.facts.put("dropping", true, "what belongs to it is being dropped");
+    }
     match &status.history {
         Some(history) => {
             item.facts.put("backfill", history.backfill, "");
@@ -114,19 +117,15 @@ fn tell(item: &mut Item, revision: &SignalRevision, status: &SignalRevisionStatu
     }
 }
 
-/// The archive of the topic that the plan reads: one for all signals of the topic.
-fn archive(view: &View<'_>, namespace: &str, plan: &str) -> Vec<Item> {
-    let plan: Value = serde_json::from_str(plan).unwrap_or_default();
-    let of = |key: &str| plan.pointer(&format!("/source/stream/{key}")).and_then(Value::as_str);
-    let (Some(connection), Some(topic)) = (of("connection"), of("topic")) else { return Vec::new() };
+/// The archive of the topic that the revision reads: one for all signals of the topic.
+fn archive(view: &View<'_>, namespace: &str, archived: Option<&ArchivedTopic>) -> Vec<Item> {
+    let Some(ArchivedTopic { connection, topic }) = archived else { return Vec::new() };
     let archives = |d: &&std::sync::Arc<Deployment>| {
         let containers = d.spec.iter().flat_map(|s| s.template.spec.iter()).flat_map(|s| &s.containers);
         let arguments: Vec<&str> = containers.flat_map(|c| c.args.iter().flatten()).map(String::as_str).collect();
         let given = |option: &str, value: &str| arguments.windows(2).any(|w| w == [option, value]);
-        d.metadata.namespace.as_deref() == Some(namespace)
-            && arguments.contains(&"archive")
-            && given("--connection", connection)
-            && given("--topic", topic)
+        let is_one = arguments.contains(&"archive") && given("--connection", connection) && given("--topic", topic);
+        d.metadata.namespace.as_deref() == Some(namespace) && is_one
     };
     view.seen.deployments.iter().filter(archives).map(|d| workload::deployment(view, d, "archive")).collect()
 }

@@ -32,8 +32,8 @@ fn ready(reason: &str) -> Value {
     json!([condition("Ready", "True", reason, "")])
 }
 
-fn revision_spec(more: &Value, digest: &str, plan: &Value) -> Value {
-    let mut spec = json!({"sourceHash": "h1:x", "digest": digest, "plan": plan.to_string(), "source": "{}"});
+fn revision_spec(more: &Value, digest: &str) -> Value {
+    let mut spec = json!({"sourceHash": "h1:x", "digest": digest, "semantics": 1, "plan": "{}", "source": "{}"});
     for (key, value) in more.as_object().into_iter().flatten() {
         spec[key] = value.clone();
     }
@@ -61,10 +61,6 @@ fn pinned() -> Value {
     json!([{"namespace": "movies", "revision": "rating-abc", "uid": "u", "digest": "s1"}])
 }
 
-fn stream_plan() -> Value {
-    json!({"source": {"stream": {"connection": "main", "topic": "ratings"}}})
-}
-
 /// One feature over one signal; everything is as it should be.
 fn sound() -> Seen {
     let mut seen = Seen::default();
@@ -78,7 +74,7 @@ fn sound() -> Seen {
         &mut seen.features,
         ours("SequenceFeature", "recent", json!({"definition": {"signals": [{"name": "rating"}], "length": 5}}), status),
     );
-    let spec = revision_spec(&json!({"feature": "recent", "signals": pinned()}), "f1", &json!({}));
+    let spec = revision_spec(&json!({"feature": "recent", "signals": pinned()}), "f1");
     let revised = json!({"observedGeneration": 1, "conditions": ready("AsDeclared"), "use": "Running"});
     put(&mut seen.sequence_revisions, ours("SequenceRevision", "recent-abc", spec, revised));
     let target = json!({"revision": "recent-abc", "uid": "u", "digest": "0123456789abcdef0123456789abcdef", "sourceHash": "h1:x"});
@@ -92,7 +88,7 @@ fn sound() -> Seen {
     }});
     let told = json!({"observedGeneration": 1, "conditions": ready("AsDeclared"), "revision": "rating-abc", "usedBy": {"count": 1, "names": ["movies/recent"]}});
     put(&mut seen.signals, ours("SignalDefinition", "rating", signal, told));
-    let spec = revision_spec(&json!({"signal": "rating", "schemaVersion": 1}), "s1", &stream_plan());
+    let spec = revision_spec(&json!({"signal": "rating", "schemaVersion": 1, "archive": {"connection": "main", "topic": "ratings"}}), "s1");
     let revised = json!({
         "observedGeneration": 1, "conditions": ready("AsDeclared"), "use": "Running",
         "prepared": {"partitions": 4, "path": "p", "since": EARLIER}, "demands": {"number": 2, "digest": "d", "covered": 2},
@@ -131,7 +127,6 @@ fn troubled() -> Seen {
     let spec = revision_spec(
         &json!({"feature": "recent", "signals": [{"namespace": "movies", "revision": "rating-def", "uid": "v", "digest": "s2"}, {"namespace": "shared", "revision": "click-x", "uid": "w", "digest": "s3"}]}),
         "f2",
-        &json!({}),
     );
     put(&mut seen.sequence_revisions, ours("SequenceRevision", "recent-def", spec, json!({"observedGeneration": -1})));
     let target = json!({"revision": "recent-def", "uid": "u2", "digest": "0123456789abcdef0123456789abcdef", "sourceHash": "h1:y"});
@@ -139,7 +134,7 @@ fn troubled() -> Seen {
         "changed": [{"namespace": "movies", "revision": "rating-def", "uid": "v"}], "intent": {"action": "Abort", "nonce": "2"}});
     let state = json!({"phase": "Backfilling", "since": JUST_NOW, "deadline": "2026-01-02T12:00:00Z", "reason": "Done", "message": "backfill of rating-def", "paused": true, "handled": "1"});
     put(&mut seen.rollouts, ours("SequenceRollout", "recent-2", rollout, state));
-    let spec = revision_spec(&json!({"signal": "rating", "schemaVersion": 1}), "s2", &stream_plan());
+    let spec = revision_spec(&json!({"signal": "rating", "schemaVersion": 1, "archive": {"connection": "main", "topic": "ratings"}}), "s2");
     let revised = json!({"observedGeneration": 1, "conditions": [condition("Ready", "False", "InProgress", "its history is being made")], "use": "Running", "demands": {"number": 1, "digest": "d"}});
     put(&mut seen.signal_revisions, ours("SignalRevision", "rating-def", spec, revised));
     put(&mut seen.deployments, deployment("rating-def", ("rating-def", "stream"), (0, 1), &["stream"]));

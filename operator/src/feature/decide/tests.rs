@@ -62,11 +62,14 @@ fn why(decision: &Decision) -> Reason {
 
 #[test]
 fn an_attempt_carries_all_that_it_needs() {
-    let decision = decide(&seen(|feature| {
-        feature["spec"]["rollout"] = json!({"bake": "1h"});
-        feature["spec"]["definition"]["lifecycle"] = json!("Experimental");
-        feature["metadata"]["annotations"] = json!({"tress.dev/force": "f-b"});
-    }), at(1000));
+    let decision = decide(
+        &seen(|feature| {
+            feature["spec"]["rollout"] = json!({"bake": "1h"});
+            feature["spec"]["definition"]["lifecycle"] = json!("Experimental");
+            feature["metadata"]["annotations"] = json!({"tress.dev/force": "f-b"});
+        }),
+        at(1000),
+    );
     let begun = decision.begin.unwrap();
     let wanted = json!({
         "feature": "f",
@@ -102,7 +105,8 @@ fn the_revision_is_adopted_made_or_made_way_for() {
     assert_eq!(revision.spec.compiled.source_hash, "h1:b");
     assert_eq!((revision.spec.signals[0].uid.as_str(), revision.spec.semantics), ("new-uid", 1));
     assert_eq!((revision.name_any(), why(&made_anew)), (crate::name::revision("f", "h1:b"), Reason::InProgress));
-    assert!(made_anew.begin.is_none() && made_anew.accepted.is_none());
+    assert!(made_anew.begin.is_none());
+    assert_eq!(made_anew.accepted.unwrap().revision, crate::name::revision("f", "h1:b"));
     // Its signal was deleted and made anew: its data is elsewhere.
     let other = with(|seen| seen.revision = Some(made("b", "gone", json!({}))));
     assert!(matches!(other.first, First::Remove(_)) && other.begin.is_none());
@@ -137,12 +141,18 @@ fn what_cannot_be_accepted_says_why_and_leaves_what_was() {
         assert!(decision.begin.is_none(), "{decision:?}");
         (why(&decision), decision.accepted.is_some())
     };
-    assert_eq!(refused(|seen| seen.compiled = Arc::new(compile::Feature::Missing("there is no signal n/s".to_owned()))), (Reason::ReferenceMissing, false));
+    assert_eq!(
+        refused(|seen| seen.compiled = Arc::new(compile::Feature::Missing("there is no signal n/s".to_owned()))),
+        (Reason::ReferenceMissing, false)
+    );
     let issue = |seen: &mut Observed| {
         seen.compiled = Arc::new(compile::Feature::Invalid(vec![Issue::error("definition.length", IssueCode::OutOfRange, "m", "h")]));
     };
     assert_eq!(refused(issue), (Reason::Invalid, false));
-    assert_eq!(refused(|seen| seen.change = Some(Change { class: Class::Breaking, paths: vec!["columns.a".to_owned()] })), (Reason::Breaking, false));
+    assert_eq!(
+        refused(|seen| seen.change = Some(Change { class: Class::Breaking, paths: vec!["columns.a".to_owned()] })),
+        (Reason::Breaking, false)
+    );
     assert_eq!(refused(|seen| seen.limits.features = Some("m".to_owned())), (Reason::LimitReached, false));
     // What is accepted may still have to wait.
     assert_eq!(refused(|seen| seen.limits.running = Some("m".to_owned())), (Reason::LimitReached, true));
@@ -163,7 +173,11 @@ fn a_new_target_waits_until_definitions_are_left_alone() {
 fn who_does_without_a_comparison_begins_anew_and_nobody_else() {
     let held = json!({"phase": "Inconclusive", "reason": "NotCompared"});
     let begins = |status: &Value, forced: bool, feature: fn(&mut Value)| {
-        let attempt = changed_rollout(4, "b", status.clone(), |r| if forced { r["spec"]["forced"] = json!(true) });
+        let attempt = changed_rollout(4, "b", status.clone(), |r| {
+            if forced {
+                r["spec"]["forced"] = json!(true)
+            }
+        });
         decide(&Observed { attempts: vec![attempt], ..seen(feature) }, at(1000)).begin.is_some()
     };
     let force: fn(&mut Value) = |feature| feature["metadata"]["annotations"] = json!({"tress.dev/force": "f-b"});

@@ -5,9 +5,9 @@ use tress_configs::{Issue, IssueCode};
 use tress_crds::condition::Condition;
 use tress_crds::definition::Change;
 
+use super::super::decide as gates;
 use super::super::decide::decide;
 use super::super::seen::{Serving, Signal};
-use super::super::decide as gates;
 use super::*;
 use crate::fixture::{at, changed_feature, digest, revision, rollout, signal_revision, stream, time};
 use crate::pool::entry::{Entry, Pinned};
@@ -101,7 +101,13 @@ fn an_invalid_definition_stalls_and_readers_go_on() {
     let issue = Issue::error("definition.length", IssueCode::OutOfRange, "it is 0", "write 1");
     seen.compiled = Arc::new(crate::compile::Feature::Invalid(vec![issue]));
     let shown = shown(&seen);
-    for wanted in ["Available=True AsDeclared", "Compiled=False Invalid", "Ready=False Invalid", "Stalled=True Invalid", "SchemaCompatible=Unknown NotObserved"] {
+    for wanted in [
+        "Available=True AsDeclared",
+        "Compiled=False Invalid",
+        "Ready=False Invalid",
+        "Stalled=True Invalid",
+        "SchemaCompatible=Unknown NotObserved",
+    ] {
         assert!(shown.iter().any(|s| s == wanted), "{wanted}: {shown:?}");
     }
     assert_eq!(message(&seen, ConditionType::Compiled), "definition.length: it is 0 — write 1");
@@ -171,7 +177,9 @@ fn before_anything_is_read_it_says_what_it_waits_for() {
         Observed { feature, live: None, attempts, serving: Serving { declared: empty, current: None }, ..well(|_| {}) }
     };
     let shown_now = shown(&first(vec![json!({"phase": "Preparing"})]));
-    for wanted in ["Available=False InProgress", "Ready=False InProgress", "Reconciling=True InProgress", "ServingAvailable=False InProgress"] {
+    for wanted in
+        ["Available=False InProgress", "Ready=False InProgress", "Reconciling=True InProgress", "ServingAvailable=False InProgress"]
+    {
         assert!(shown_now.iter().any(|s| s == wanted), "{wanted}: {shown_now:?}");
     }
     let failed = shown(&first(vec![json!({"phase": "Failed", "message": "no topic"})]));
@@ -226,14 +234,19 @@ fn readers_are_sent_to_another_pool_once_its_pods_have_what_is_read() {
 fn streams_and_histories_are_told_by_name() {
     let mut seen = well(|_| {});
     (seen.signals[0].stream, seen.signals[0].revision) = (None, Some(signal_revision("new", json!({}))));
-    assert!(message(&seen, ConditionType::StreamingAvailable).contains("n/s-new") && message(&seen, ConditionType::BackfillComplete).contains("n/s-new"));
+    assert!(
+        message(&seen, ConditionType::StreamingAvailable).contains("n/s-new")
+            && message(&seen, ConditionType::BackfillComplete).contains("n/s-new")
+    );
     assert_eq!(sealed(&seen, at(1000)), None);
     assert_eq!(sealed(&well(|_| {}), at(1000)), Some(jiff::SignedDuration::from_secs(500)));
 }
 
 #[test]
 fn who_came_first_keeps_its_place() {
-    let named = |name: &str, second: i64| changed_feature(json!({}), |f| (f["metadata"]["name"], f["metadata"]["creationTimestamp"]) = (json!(name), json!(time(second))));
+    let named = |name: &str, second: i64| {
+        changed_feature(json!({}), |f| (f["metadata"]["name"], f["metadata"]["creationTimestamp"]) = (json!(name), json!(time(second))))
+    };
     let all = [named("a", 2), named("b", 1), named("c", 2)];
     let beyond = |name: &Arc<tress_crds::SequenceFeature>, most| is_beyond(name, all.iter().map(|f| &**f), most);
     assert_eq!(all.each_ref().map(|feature| beyond(feature, 2)), [false, false, true]);

@@ -50,9 +50,18 @@ fn what_is_known_of_a_feature_comes_from_its_status_its_attempts_and_its_pods() 
     let said = OfFeature { epoch: 9, file_epoch: 2, revisions: Vec::new() };
     let said = Said { features: [("n/f".to_owned(), said)].into(), at: at(1) };
     let pod = Told { life: Life::Ready, said: Some(said), ..Told::default() };
-    let seen = World { attempts: vec![attempt("Succeeded", json!({"epoch": 8}))], pods: vec![pod], ..world(live("tress-default.n.svc:7400")) };
+    let seen =
+        World { attempts: vec![attempt("Succeeded", json!({"epoch": 8}))], pods: vec![pod], ..world(live("tress-default.n.svc:7400")) };
     let Member { wish, known, until } = in_pool("default", &seen).unwrap();
-    let wanted = Known { feature_uid: "f-uid".to_owned(), live: Some(read("a")), asked: vec![read("b")], baking: None, epoch: 9, attempt: None };
+    let wanted = Known {
+        feature_uid: "f-uid".to_owned(),
+        live: Some(read("a")),
+        asked: vec![read("b")],
+        baking: None,
+        epoch: 9,
+        attempt: None,
+        contract: Some(Contract { freshness: None, complete_within: None }),
+    };
     assert_eq!((wish, known, until), (Wish::Keep, wanted, Some(at(2000))));
     let epoch = |seen: &World| in_pool("default", seen).unwrap().known.epoch;
     assert_eq!(epoch(&World { pods: Vec::new(), ..seen }), 8);
@@ -74,15 +83,14 @@ fn a_trial_belongs_to_an_attempt_that_goes_on() {
 
 #[test]
 fn what_was_read_bakes_while_pods_take_the_new_route() {
-    let baking = |phase: &str| in_pool("default", &World { attempts: vec![attempt(phase, json!({}))], ..world(json!({})) }).unwrap().known.baking;
+    let baking =
+        |phase: &str| in_pool("default", &World { attempts: vec![attempt(phase, json!({}))], ..world(json!({})) }).unwrap().known.baking;
     assert_eq!((baking("CuttingOver"), baking("Retiring"), baking("Loading")), (Some(read("a")), None, None));
 }
 
 #[test]
 fn a_pool_keeps_who_is_read_from_it_who_leaves_it_for_a_day_and_whose_attempt_goes_on_there() {
-    let elsewhere = |status: Value| {
-        changed_feature(status, |object| object["spec"]["runtime"] = json!({"serving": {"pool": "other"}}))
-    };
+    let elsewhere = |status: Value| changed_feature(status, |object| object["spec"]["runtime"] = json!({"serving": {"pool": "other"}}));
     let is_member = |status: Value, entry: Option<Entry>, attempts: Vec<Arc<SequenceRollout>>| {
         in_pool("default", &World { feature: elsewhere(status), entry, attempts, pods: Vec::new() }).map(|member| member.until)
     };

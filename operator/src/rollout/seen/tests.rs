@@ -15,7 +15,8 @@ fn prepared() -> Value {
 
 fn whole_signal() -> SignalRevision {
     let history = json!({"backfill": 1, "version": 1, "sealed": time(50)});
-    let status = json!({"prepared": {"path": "p", "since": time(1)}, "history": history, "demands": {"number": 4, "digest": "d", "covered": 4}});
+    let status =
+        json!({"prepared": {"path": "p", "since": time(1)}, "history": history, "demands": {"number": 4, "digest": "d", "covered": 4}});
     signal_revision("new", status).as_ref().clone()
 }
 

@@ -40,7 +40,10 @@ fn it_is_recorded_when_an_attempt_brings_it_and_its_signals_are() {
     assert_eq!(what(&Observed { wanted: None, ..seen(json!({})) }), What::Nothing);
     assert_eq!(what(&Observed { wanted: None, needed: Use::Running, ..seen(json!({})) }), What::Prepare);
     let waits = Observed { unprepared: Some("n/s-new".to_owned()), ..seen(json!({})) };
-    assert_eq!((what(&waits), says(&decide(&waits, at(200)))[2].as_str()), (What::Nothing, "Reconciling=True Waiting: for signal revision n/s-new to be prepared"));
+    assert_eq!(
+        (what(&waits), says(&decide(&waits, at(200)))[2].as_str()),
+        (What::Nothing, "Reconciling=True Waiting: for signal revision n/s-new to be prepared")
+    );
     assert_eq!(what(&Observed { job: job(Seen::Running, None), ..seen(json!({})) }), What::Nothing);
     assert_eq!(what(&seen(prepared())), What::Nothing);
 }
