@@ -31,6 +31,8 @@ pub struct Version {
     /// As it was, for one that is gone as it was last.
     pub object: Arc<Value>,
     pub is_gone: bool,
+    /// Nobody watched for a while: there may have been others before it.
+    pub is_after_gap: bool,
 }
 
 /// What is there; shared by whoever looks.
@@ -120,17 +122,18 @@ impl Store {
         };
         match event {
             Event::Init => listed.clear(),
-            Event::InitApply(object) | Event::Apply(object) if is_seen(&object) => {
-                let version = version(kind, &object, false);
+            Event::InitApply(object) if is_seen(&object) => {
+                let version = Version { is_after_gap: true, ..version(kind, &object, false) };
                 listed.insert(version.key.clone());
                 self.note(version);
             }
+            Event::Apply(object) if is_seen(&object) => self.note(version(kind, &object, false)),
             Event::Delete(object) if is_seen(&object) => self.note(version(kind, &object, true)),
             Event::InitDone => {
                 // What went while nobody watched.
                 let gone: Vec<(Key, Arc<Value>)> = self.all(kind).into_iter().filter(|(key, _)| !listed.contains(key)).collect();
                 for (key, object) in gone {
-                    self.note(Version { revision: revision(&object), key, object, is_gone: true });
+                    self.note(Version { revision: revision(&object), key, object, is_gone: true, is_after_gap: true });
                 }
             }
             _ => {}
@@ -188,5 +191,5 @@ fn revision(object: &Value) -> u64 {
 fn version(kind: &'static str, object: &DynamicObject, is_gone: bool) -> Version {
     let mut value = serde_json::to_value(object).unwrap();
     value["metadata"].as_object_mut().unwrap().remove("managedFields");
-    Version { key: Key::of(kind, &value), revision: revision(&value), object: Arc::new(value), is_gone }
+    Version { key: Key::of(kind, &value), revision: revision(&value), object: Arc::new(value), is_gone, is_after_gap: false }
 }

@@ -25,7 +25,7 @@ use crate::store::{Key, Store, items, label, number, text};
 use crate::{invariants, kinds};
 
 /// The longest that a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Of the platform configuration.
 const PLATFORM: &str = "tress-platform";
 

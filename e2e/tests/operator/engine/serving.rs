@@ -123,8 +123,11 @@ impl Pod {
         }
         let before = self.in_force();
         let looked = self.watch.lock().await.poll(&self.routes).await.expect("a folder that can be read");
-        if let tress_engine::serve::Polled::Applied { broken, .. } = looked {
-            self.failed.lock().unwrap().extend(broken.iter().map(|e| format!("{}: a route file cannot be used: {e}", self.name)));
+        if let tress_engine::serve::Polled::Applied { broken, applied } = looked {
+            let mut failed = self.failed.lock().unwrap();
+            failed.extend(broken.iter().map(|e| format!("{}: a route file cannot be used: {e}", self.name)));
+            let refused = |r: &tress_engine::serve::Refused| format!("{}: the route of {} is refused: {r:?}", self.name, r.feature);
+            failed.extend(applied.refused.iter().map(refused));
         }
         self.load(&before);
     }

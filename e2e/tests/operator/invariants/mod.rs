@@ -70,7 +70,7 @@ pub fn broken(history: &[Version]) -> Vec<String> {
         if version.key.kind == "Namespace" && is_going(&version.object) {
             moment.ending.insert(version.key.name.clone());
         }
-        if moment.ending.contains(&version.key.namespace) {
+        if moment.ending.contains(&version.key.namespace) || version.is_after_gap {
             continue;
         }
         let is_same = |before: &&Value| crate::store::uid(before) == crate::store::uid(&version.object);

@@ -10,8 +10,8 @@ use crate::store::{number, text};
 
 #[derive(Default)]
 pub struct Rollouts {
-    /// The greatest attempt of a feature, by namespace and name, and the UID of its object.
-    greatest: BTreeMap<(String, String), (i64, String)>,
+    /// The greatest attempt of a feature, by the UID of its object, and the UID of the attempt.
+    greatest: BTreeMap<String, (i64, String)>,
 }
 
 fn phase(object: &serde_json::Value) -> Option<Phase> {
@@ -27,7 +27,7 @@ impl Invariant for Rollouts {
         let mut broken = Vec::new();
         let (object, feature) = (&version.object, text(&version.object, "/spec/feature"));
         let attempt = number(object, "/spec/attempt").unwrap_or(0);
-        let of = (version.key.namespace.clone(), feature.to_owned());
+        let of = text(object, "/metadata/ownerReferences/0/uid").to_owned();
         if change.before.is_none() {
             let uid = crate::store::uid(object).to_owned();
             if let Some((greatest, _)) = self.greatest.get(&of).filter(|(greatest, known)| *greatest >= attempt && *known != uid) {

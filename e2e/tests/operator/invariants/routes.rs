@@ -10,8 +10,8 @@ use crate::store::text;
 
 #[derive(Default)]
 pub struct Routes {
-    /// The last route of a feature, also of one that is gone.
-    last: BTreeMap<String, Route>,
+    /// The last route of a feature, by its name and the UID of its object, also of one that is gone.
+    last: BTreeMap<(String, Option<String>), Route>,
 }
 
 /// The routes of a ConfigMap; `Err` = what is wrong with it.
@@ -48,7 +48,7 @@ impl Invariant for Routes {
             }
         }
         for (feature, route) in routes {
-            let last = self.last.insert(feature.clone(), route.clone());
+            let last = self.last.insert((feature.clone(), route.feature_uid.clone()), route.clone());
             if let Some(last) = &last {
                 if route.epoch < last.epoch {
                     broken.push(format!("{feature}: the epoch goes from {} to {}", last.epoch, route.epoch));

@@ -14,7 +14,7 @@ fn version(revision: u64, kind: &'static str, name: &str, mut object: Value) -> 
     if metadata.get("uid").is_none() {
         metadata["uid"] = json!(name);
     }
-    Version { key: Key::of(kind, &object), revision, object: Arc::new(object), is_gone: false }
+    Version { key: Key::of(kind, &object), revision, object: Arc::new(object), is_gone: false, is_after_gap: false }
 }
 
 fn gone(mut version: Version) -> Version {

@@ -34,6 +34,10 @@ impl Play {
     }
 
     async fn job(&mut self, key: &Key, job: &Value) {
+        if self.ended.contains(uid(job)) {
+            // It was written, and is not heard of yet.
+            return;
+        }
         let indexed = text(job, "/spec/completionMode") == "Indexed";
         let completions = number(job, "/spec/completions").unwrap_or(1);
         let parallelism = number(job, "/spec/parallelism").unwrap_or(1);
@@ -46,7 +50,10 @@ impl Play {
                 }
                 return;
             }
-            self.put_status(key, counts(job, &tally)).await;
+            let status = counts(job, &tally);
+            if job.pointer("/status/startTime").is_some() || self.begun.insert(uid(job).to_owned()) {
+                self.put_status(key, status).await;
+            }
         }
         let limit = number(job, if indexed { "/spec/backoffLimitPerIndex" } else { "/spec/backoffLimit" }).unwrap_or(6);
         if tally.for_good || tally.failed.values().any(|failed| *failed > limit) {
@@ -71,10 +78,17 @@ impl Play {
         }
     }
 
-    async fn end(&self, key: &Key, job: &Value, tally: &Tally, (conditions, completed): (Value, Value)) {
+    async fn end(&mut self, key: &Key, job: &Value, tally: &Tally, (conditions, completed): (Value, Value)) {
         let mut status = counts(job, tally);
         status["conditions"] = conditions;
-        status["completionTime"] = completed;
+        if !completed.is_null() {
+            status["completionTime"] = completed;
+        }
+        if job.pointer("/status/startTime").is_none() && self.begun.contains(uid(job)) {
+            // When it began was written, and is not heard of yet.
+            return;
+        }
+        self.ended.insert(uid(job).to_owned());
         self.put_status(key, status).await;
     }
 }

@@ -9,7 +9,7 @@ mod pods;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -36,6 +36,9 @@ pub struct Play {
     serving: HashMap<String, Placed>,
     /// What pods of jobs did, by their UIDs: a pod runs once.
     ran: HashMap<String, Value>,
+    /// Jobs whose begin and whose end was written, by their UIDs.
+    begun: HashSet<String>,
+    ended: HashSet<String>,
     due: HashMap<String, Instant>,
     next: Option<Instant>,
 }
@@ -63,6 +66,8 @@ impl Play {
             failed: Arc::default(),
             serving: HashMap::new(),
             ran: HashMap::new(),
+            begun: HashSet::new(),
+            ended: HashSet::new(),
             due: HashMap::new(),
             next: None,
         }
