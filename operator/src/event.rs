@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tress_crds::condition::{Condition, Reason, Truth};
+use tress_crds::condition::{Condition, ConditionType, Reason, Truth};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::apply::{MANAGER, Verb, Writer};
@@ -103,19 +103,25 @@ impl Events {
     }
 }
 
-/// What is told of conditions that changed: those that are new or have another status or reason. A first `Unknown` is no news.
+/// What is told of conditions that changed: those that have another status or reason. Of one that was not there before only what is bad
+/// is news, and how the summary begins.
 fn transitions(before: &[Condition], after: &[Condition]) -> Vec<(Tone, String, String)> {
     let mut told = Vec::new();
     for now in after {
-        let was = before.iter().find(|b| b.type_ == now.type_);
-        let is_same = was.is_some_and(|was| was.status == now.status && was.reason == now.reason);
-        if is_same || (was.is_none() && now.status == Truth::Unknown.to_string()) {
-            continue;
+        let is_bad = if now.type_ == ConditionType::Stalled.to_string() {
+            now.status == Truth::True.to_string()
+        } else {
+            now.status == Truth::False.to_string() && is_a_fault(&now.reason)
+        };
+        let is_news = match before.iter().find(|b| b.type_ == now.type_) {
+            Some(was) => was.status != now.status || was.reason != now.reason,
+            None => is_bad || (now.type_ == ConditionType::Ready.to_string() && now.status == Truth::True.to_string()),
+        };
+        if is_news {
+            let tone = if is_bad { Tone::Warning } else { Tone::Normal };
+            let message = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
+            told.push((tone, now.reason.clone(), format!("{} is {}{message}", now.type_, now.status)));
         }
-        let is_bad = if now.type_ == "Stalled" { now.status == "True" } else { now.status == "False" && is_a_fault(&now.reason) };
-        let tone = if is_bad { Tone::Warning } else { Tone::Normal };
-        let message = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
-        told.push((tone, now.reason.clone(), format!("{} is {}{message}", now.type_, now.status)));
     }
     told
 }
@@ -172,5 +178,52 @@ fn event(told: Told, instance: &str) -> Event {
         reporting_instance: Some(instance.chars().take(128).collect()),
         type_: Some(format!("{tone:?}")),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tress_crds::condition::{Says, conditions};
+
+    use super::*;
+
+    fn said(says: &[(ConditionType, Truth, Reason)]) -> Vec<Condition> {
+        let says: Vec<Says> = says.iter().map(|(what, truth, reason)| Says::new(*what, *truth, *reason, "why")).collect();
+        conditions(&[], &says, 1, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_change_of_status_or_reason_is_told_and_nothing_else() {
+        let waits = said(&[(ConditionType::Ready, Truth::False, Reason::InProgress)]);
+        let ready =
+            said(&[(ConditionType::Ready, Truth::True, Reason::AsDeclared), (ConditionType::Compiled, Truth::True, Reason::AsDeclared)]);
+        assert_eq!(transitions(&waits, &waits), []);
+        assert_eq!(transitions(&waits, &ready), [(Tone::Normal, "AsDeclared".to_owned(), "Ready is True: why".to_owned())]);
+        // What begins as it should, or is merely on its way, is no news.
+        assert_eq!(transitions(&[], &waits), []);
+        assert_eq!(transitions(&[], &ready).len(), 1);
+    }
+
+    #[test]
+    fn what_only_a_person_can_help_is_a_warning_also_at_first() {
+        let invalid = said(&[
+            (ConditionType::Compiled, Truth::False, Reason::Invalid),
+            (ConditionType::Ready, Truth::False, Reason::ReferenceMissing),
+            (ConditionType::Stalled, Truth::True, Reason::Invalid),
+        ]);
+        let told: Vec<_> = transitions(&[], &invalid).into_iter().map(|(tone, _, note)| (tone, note)).collect();
+        let warning = |note: &str| (Tone::Warning, note.to_owned());
+        assert_eq!(told, [warning("Compiled is False: why"), warning("Stalled is True: why")]);
+    }
+
+    #[test]
+    fn the_same_is_said_again_only_after_something_else() {
+        let (events, mut scribe) = Events::new(&Metrics::new(), &Clock::at(Timestamp::UNIX_EPOCH));
+        let about = k8s_openapi::api::core::v1::ConfigMap::default();
+        for note in ["a", "a", "b", "a"] {
+            events.say(&about, Tone::Normal, "Reason", note);
+        }
+        let told: Vec<String> = std::iter::from_fn(|| scribe.told.try_recv().ok()).map(|told| told.note).collect();
+        assert_eq!(told, ["a", "b", "a"]);
     }
 }

@@ -221,10 +221,9 @@ async fn doubt<K: Watched>(source: &Source, view: &View<K>) {
         for key in view.doubtful(DOUBT) {
             let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
             let api = K::api(source.client.clone(), namespace);
-            match timeout(PATIENCE, api.get_opt(&key.name)).await {
-                Ok(Ok(found)) => view.settle(&key, found.map(item)),
-                // The next look asks again.
-                Ok(Err(_)) | Err(_) => {}
+            // Without an answer, the next look asks again.
+            if let Ok(Ok(found)) = timeout(PATIENCE, api.get_opt(&key.name)).await {
+                view.settle(&key, found.map(item));
             }
         }
     }

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tress_configs::definition::Contract;
 use tress_crds::definition::{ContractStatus, Kept};
 
+use super::seen::{Observed, Signal};
+
 /// How long it has to be otherwise before it is told.
 const HYSTERESIS: SignedDuration = SignedDuration::from_mins(5);
 
@@ -17,6 +19,16 @@ pub struct Figures {
     pub freshness: Option<SignedDuration>,
     /// Since the least recent seal of a signal's history; `None` = one of them has none.
     pub sealed: Option<SignedDuration>,
+}
+
+/// Since when the least recently sealed history of its signals is; `None` = one has none.
+pub fn sealed(seen: &Observed, now: Timestamp) -> Option<SignedDuration> {
+    let of = |signal: &Signal| {
+        let history = signal.revision.as_ref()?.status.as_ref()?.history.clone()?;
+        Some(now.duration_since(history.sealed.0))
+    };
+    let all: Option<Vec<_>> = seen.signals.iter().map(of).collect();
+    all?.into_iter().max()
 }
 
 /// As it is at this moment.

@@ -20,6 +20,8 @@ struct Kept {
     contracts: Others,
     /// By what is read and what is declared.
     changes: Mutex<HashMap<String, Change>>,
+    /// By the UID of an attempt, the route that it has written last, and since when this process knows.
+    routed: Mutex<HashMap<String, (i64, Timestamp)>>,
 }
 
 impl Memory {
@@ -45,5 +47,31 @@ impl Memory {
             changes.clear();
         }
         changes.insert(of, change);
+    }
+
+    /// Since when a route of this epoch is there, as far as this process knows.
+    pub fn routed(&self, attempt: &str, epoch: i64, now: Timestamp) -> Timestamp {
+        let mut routed = self.0.routed.lock().unwrap_or_else(PoisonError::into_inner);
+        if routed.len() >= REMEMBERED {
+            routed.clear();
+        }
+        let known = routed.entry(attempt.to_owned()).or_insert((epoch, now));
+        if known.0 != epoch {
+            *known = (epoch, now);
+        }
+        known.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_counts_from_when_it_was_first_seen() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let memory = Memory::default();
+        let routed = |epoch, second| memory.routed("u", epoch, at(second)).as_second();
+        assert_eq!((routed(3, 10), routed(3, 20), routed(4, 30), routed(4, 40)), (10, 10, 30, 30));
     }
 }

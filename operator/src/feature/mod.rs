@@ -8,9 +8,11 @@
 
 mod contract;
 mod decide;
+mod limits;
 mod memory;
 mod observe;
 mod report;
+mod says;
 mod seen;
 pub mod target;
 
@@ -21,7 +23,6 @@ use self::contract::Figures;
 use self::decide::{First, decide};
 pub use self::memory::Memory;
 use self::observe::observe;
-use self::report::sealed;
 use self::seen::Observed;
 use crate::attempt::Answer;
 use crate::context::Context;
@@ -103,7 +104,7 @@ fn told(context: &Context, seen: &Observed) -> (Option<tress_crds::definition::C
     let Some(contract @ Contract { .. }) = &seen.feature.spec.definition.contract else { return (None, None) };
     let Some(live) = seen.live.as_deref().map(pool::pinned) else { return (None, None) };
     let heard = Heard { pods: &seen.pool().pods, feature: &seen.name(), now };
-    let figures = Figures { freshness: heard.freshness(&live), sealed: sealed(seen, now) };
+    let figures = Figures { freshness: heard.freshness(&live), sealed: contract::sealed(seen, now) };
     let uid = seen.feature.metadata.uid.clone().unwrap_or_default();
     let (status, until) = context.features.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
     (Some(status), until.into_iter().chain(contract::lapses(contract, figures, now)).min())

@@ -7,18 +7,16 @@ use tress_configs::compatibility;
 use tress_configs::plan::{FeaturePlan, SignalPlan};
 use tress_configs::{Compiled, Plan};
 use tress_crds::definition::{Change, Class};
-use tress_crds::revision::{PinnedSignal, Use};
+use tress_crds::revision::PinnedSignal;
 use tress_crds::{SequenceFeature, SequenceRevision, SequenceRollout};
 
-use super::report::is_beyond;
-use super::seen::{Limits, Observed, Pool, Serving, Signal};
+use super::limits::limits;
+use super::seen::{Observed, Pool, Serving, Signal};
 use super::target::{is_of, pool_of};
-use crate::cluster::Cluster;
 use crate::compile;
 use crate::context::Context;
 use crate::error::Result;
 use crate::name;
-use crate::platform::NamespaceLimits;
 use crate::pool::{self, entry};
 use crate::queue::Key;
 
@@ -129,47 +127,4 @@ const fn class(class: compatibility::Class) -> Class {
         compatibility::Class::Behavioural => Class::Behavioural,
         compatibility::Class::Breaking => Class::Breaking,
     }
-}
-
-fn limits(context: &Context, feature: &SequenceFeature, made: &compile::Feature, live: Option<&SequenceRevision>) -> Limits {
-    let (platform, cluster) = (context.platform.now(), &context.cluster);
-    let namespace = feature.namespace().unwrap_or_default();
-    let NamespaceLimits { features: most, running_revisions, .. } = &platform.limits.per_namespace;
-    let count = |most: i32| usize::try_from(most).unwrap_or_default();
-    let features = cluster.features.within(&namespace);
-    let is_too_many = features.len() > count(*most) && is_beyond(feature, features.iter().map(|f| &**f), count(*most));
-    let pool = pool_of(feature);
-    let mut limits = Limits {
-        features: is_too_many.then(|| format!("namespace {namespace} may have {most} features")),
-        running: (running(cluster, &namespace) >= count(*running_revisions))
-            .then(|| format!("namespace {namespace} may run {running_revisions} revisions, and does")),
-        pool: (!platform.pools.contains_key(pool)).then(|| format!("runtime.serving.pool: the platform has no pool {pool}")),
-        ..Limits::default()
-    };
-    let [least, most] = platform.engine.semantics;
-    let lacks = |what: &str, wanted: i32| {
-        let why = || {
-            format!("{what} needs semantics {wanted}, and the platform's engine runs {least} to {most}: use an engine image that runs it")
-        };
-        (!(least..=most).contains(&wanted)).then(why)
-    };
-    limits.stranded = live.and_then(|live| lacks("what is read", live.spec.semantics));
-    if let compile::Feature::Compiled { compiled, signals } = made {
-        let wanted = compiled.plan.as_feature().and_then(|plan| i32::try_from(plan.semantics).ok()).unwrap_or(i32::MAX);
-        limits.semantics = lacks("its plan", wanted);
-        let reads = compiled.plan.as_feature().map(|plan| plan.signals.iter().map(|read| read.name.clone()).collect::<Vec<_>>());
-        let new = reads.unwrap_or_default().into_iter().zip(signals.iter().cloned());
-        let new: Vec<_> = new.filter(|(_, pin)| live.is_none_or(|live| live.spec.signals.iter().all(|read| read.uid != pin.uid))).collect();
-        limits.crowded = context.needs.look(cluster, context.clock.now()).needed.crowded(&new);
-    }
-    limits
-}
-
-/// Revisions of features and signals that run in a namespace.
-fn running(cluster: &Cluster, namespace: &str) -> usize {
-    let runs = |needed: Option<Use>| needed == Some(Use::Running);
-    let features = cluster.sequence_revisions.within(namespace);
-    let signals = cluster.signal_revisions.within(namespace);
-    features.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
-        + signals.iter().filter(|revision| revision.status.as_ref().is_some_and(|status| runs(status.needed))).count()
 }

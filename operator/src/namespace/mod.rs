@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::control;
-use crate::deletion;
 use crate::error::Result;
 use crate::pool::digest;
 use crate::queue::{Key, Next, Triggers};
@@ -32,10 +31,7 @@ pub fn triggers() -> Triggers {
         .when(|cluster| &cluster.features, |_, object| of(object))
         .when(|cluster| &cluster.signal_revisions, |_, object| of(object))
         .when(|cluster| &cluster.sequence_revisions, |_, object| of(object))
-        .when(
-            |cluster| &cluster.maps,
-            |_, map| if map.name_any() == CONNECTIONS || deletion::is_record(map) { of(map) } else { Vec::new() },
-        )
+        .when(|cluster| &cluster.maps, |_, map| if map.name_any() == CONNECTIONS { of(map) } else { Vec::new() })
         .when(|cluster| &cluster.accounts, |_, object| of(object))
         .when(|cluster| &cluster.secrets, |_, object| of(object))
 }
@@ -68,7 +64,6 @@ fn is_used(context: &Context, name: &str) -> bool {
         || !cluster.sequence_revisions.within(name).is_empty()
         || !cluster.deployments.within(name).is_empty()
         || !cluster.jobs.within(name).is_empty()
-        || deletion::keeps_records(context, name)
 }
 
 /// The certificates are the authority's to forget; what is left of them ends by itself.

@@ -40,7 +40,14 @@ impl Term {
         }
         tracing::info!("the controllers begin");
         let controllers = join_all(self.controllers.iter().map(|c| c.run(Arc::clone(&self.context), &self.metrics, ended)));
-        tokio::join!(controllers, poll(pods, ended), store.keep(pods, ended), platform::keep(platform, writer, &self.namespace, ended));
+        let beside = async {
+            // A call that hangs must not hold up the next leader: what is done beside the controllers ends where it is.
+            tokio::select! {
+                () = ended.cancelled() => {}
+                _ = async { tokio::join!(poll(pods, ended), store.keep(pods, ended), platform::keep(platform, writer, &self.namespace, ended)) } => {}
+            }
+        };
+        tokio::join!(controllers, beside);
     }
 
     async fn confirmed(&self, ended: &CancellationToken) -> Option<()> {

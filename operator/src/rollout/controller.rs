@@ -1,7 +1,6 @@
 //! Carries an attempt on: one phase at a time, each written down before anything is done for it.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use tress_crds::backfill::{BackfillSpec, Incremental, Mode};
@@ -128,12 +127,13 @@ async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Optio
         Effect::Load => wish(context, seen, Wish::Load(target)).await,
         Effect::CutOver => {
             let epoch = wish(context, seen, Wish::CutOver(target)).await?;
-            hurry(context, seen, epoch).await?;
+            remind(context, seen, epoch).await;
+            replace(context, seen, epoch).await?;
             Ok(epoch)
         }
         Effect::Retire => {
             let epoch = wish(context, seen, Wish::Retire(target)).await?;
-            hurry(context, seen, epoch).await?;
+            remind(context, seen, epoch).await;
             Ok(epoch)
         }
         Effect::DropTrial => wish(context, seen, Wish::DropTrial(target.uid)).await,
@@ -149,18 +149,26 @@ async fn wish(context: &Context, seen: &Observed, wish: Wish) -> Result<Option<i
     Ok(entry.map(|entry| entry.epoch))
 }
 
-/// Tells pods that are behind once more; one that does not listen goes, and another comes in its place.
-async fn hurry(context: &Context, seen: &Observed, epoch: Option<i64>) -> Result<()> {
+/// Tells pods once more that have not taken the route.
+async fn remind(context: &Context, seen: &Observed, epoch: Option<i64>) {
     let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
     let heard = Heard { pods: &seen.pods, feature: &name, now: context.clock.now() };
-    let Some(epoch) = epoch.filter(|epoch| !heard.acknowledged(*epoch)) else { return Ok(()) };
-    routes::push(context, (&namespace, &seen.spec().pool), &seen.spec().feature).await;
-    // Before this epoch was written nobody could take it.
-    let is_written = seen.entry.as_ref().is_some_and(|entry| entry.epoch == epoch);
-    let Some(late) = heard.laggard(epoch, seen.since()).filter(|_| is_written) else { return Ok(()) };
-    if let Some(pod) =
-        context.cluster.pods.get(&namespace, &late.name).filter(|pod: &std::sync::Arc<Pod>| pod.uid().as_ref() == Some(&late.uid))
-    {
+    if epoch.is_some_and(|epoch| !heard.acknowledged(epoch)) {
+        routes::push(context, (&namespace, &seen.spec().pool), &seen.spec().feature).await;
+    }
+}
+
+/// A pod that does not take what is read from now on goes, and another comes in its place.
+async fn replace(context: &Context, seen: &Observed, epoch: Option<i64>) -> Result<()> {
+    let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
+    let now = context.clock.now();
+    let Some(epoch) = epoch else { return Ok(()) };
+    // A phase may be older than its route: the process that entered it may have ended in between.
+    let since = context.features.routed(&seen.rollout.uid().unwrap_or_default(), epoch, now);
+    let heard = Heard { pods: &seen.pods, feature: &name, now };
+    let Some(late) = heard.laggard(epoch, since) else { return Ok(()) };
+    let pod = context.cluster.pods.get(&namespace, &late.name).filter(|pod| pod.uid().as_ref() == Some(&late.uid));
+    if let Some(pod) = pod {
         tracing::warn!(attempt = seen.rollout.name_any(), pod = late.name, epoch, "a pod does not take the route: it is deleted");
         context.writer.delete(&*pod).await?;
     }

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tress_configs::{Issue, IssueCode};
-use tress_crds::condition::Condition;
-use tress_crds::definition::Change;
+use tress_crds::condition::{Condition, ConditionType};
+use tress_crds::definition::{Change, Class, Kept};
 
+use super::super::contract::sealed;
 use super::super::decide as gates;
 use super::super::decide::decide;
 use super::super::seen::{Serving, Signal};
@@ -240,17 +241,6 @@ fn streams_and_histories_are_told_by_name() {
     );
     assert_eq!(sealed(&seen, at(1000)), None);
     assert_eq!(sealed(&well(|_| {}), at(1000)), Some(jiff::SignedDuration::from_secs(500)));
-}
-
-#[test]
-fn who_came_first_keeps_its_place() {
-    let named = |name: &str, second: i64| {
-        changed_feature(json!({}), |f| (f["metadata"]["name"], f["metadata"]["creationTimestamp"]) = (json!(name), json!(time(second))))
-    };
-    let all = [named("a", 2), named("b", 1), named("c", 2)];
-    let beyond = |name: &Arc<tress_crds::SequenceFeature>, most| is_beyond(name, all.iter().map(|f| &**f), most);
-    assert_eq!(all.each_ref().map(|feature| beyond(feature, 2)), [false, false, true]);
-    assert_eq!(all.each_ref().map(|feature| beyond(feature, 1)), [true, false, true]);
 }
 
 #[test]
