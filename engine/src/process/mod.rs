@@ -106,6 +106,8 @@ fn report(role: Role, ended: Result<Ended>) -> Report {
         Ok(Ended { outcome, facts }) => Report::new(role, outcome, facts),
         Err(error) => {
             let outcome = match error.kind() {
+                // A topic, a table, a revision: somebody may make it yet.
+                ErrorKind::NotFound if role == Role::Prepare => Outcome::FailedForNow,
                 ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal => Outcome::FailedForNow,
                 ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt => Outcome::Failed,
             };

@@ -16,7 +16,8 @@ const MAX_PLAN_BYTES: u64 = 512 << 10;
 pub async fn run(world: &World, Prepare { plan, uid, signals }: Prepare) -> Result<Ended> {
     let doing = || format!("read plan {}", plan.display());
     check_uid(&uid)?;
-    let size = std::fs::metadata(&plan).map_err(Error::from).context(doing)?.len();
+    // One that was named and is not there is a mistake in the call.
+    let size = std::fs::metadata(&plan).map_err(|e| Error::invalid(e.to_string())).context(doing)?.len();
     if size > MAX_PLAN_BYTES {
         return Err(Error::invalid(format!("{size} bytes; a plan has at most 256 KiB")).while_doing(doing()));
     }
