@@ -39,6 +39,10 @@ async fn an_operator_that_is_killed_five_times_in_the_middle_makes_one_attempt_a
     let rows = async || reader.get(&format!("{SPACE}/recent"), &entity, &Wanted::default()).await.map(|reply| reply.rows.num_rows());
     site.until("the event is read", async || rows().await.is_ok_and(|rows| rows == 1)).await;
 
+    // A pod that is not ready may always go.
+    let may_go = || site.get(SPACE, "poddisruptionbudget/tress-default")["status"]["disruptionsAllowed"] == 1;
+    let ready = || site.get(SPACE, "deployment/tress-default")["status"]["readyReplicas"] == 2;
+    site.until("both pods are ready, and the budget has seen it", async || ready() && may_go()).await;
     let pods = site.of_role(SPACE, "serve").await;
     assert_eq!(pods.len(), 2);
     let evict = async |n: usize| site.pods(SPACE).evict(&pods[n].name_any(), &EvictParams::default()).await;

@@ -107,8 +107,12 @@ fn answer(seen: &Observed, target: &SequenceRevision, changed: Timestamp, now: T
         return answer;
     }
     let limits = &seen.limits;
-    let refused =
-        [(Reason::SemanticsUnsupported, &limits.semantics), (Reason::Invalid, &limits.pool), (Reason::LimitReached, &limits.running)];
+    let refused = [
+        (Reason::Waiting, &limits.unsettled),
+        (Reason::SemanticsUnsupported, &limits.semantics),
+        (Reason::Invalid, &limits.pool),
+        (Reason::LimitReached, &limits.running),
+    ];
     let refused = refused.into_iter().find_map(|(reason, why)| Some((reason, why.clone()?)));
     refused.map_or(answer, |(reason, message)| Answer::Wait { reason, message, until: None })
 }
