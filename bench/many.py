@@ -47,13 +47,13 @@ class Api:
 
     def __init__(self, kubeconfig):
         text = pathlib.Path(kubeconfig).read_text()
-        self.address = re.search(r"server: https://(\S+)", text).group(1)
-        self.tls = ssl.create_default_context(cadata=base64.b64decode(re.search(r"certificate-authority-data: (\S+)", text).group(1)).decode())
+        self.address = re.search(r'server: "?https://([^\s",}]+)', text).group(1)
+        self.tls = ssl.create_default_context(cadata=base64.b64decode(re.search(r"certificate-authority-data: ([\w+/=]+)", text).group(1)).decode())
         with tempfile.TemporaryDirectory() as folder:
             files = []
             for what in ("client-certificate-data", "client-key-data"):
                 files.append(pathlib.Path(folder, what))
-                files[-1].write_bytes(base64.b64decode(re.search(what + r": (\S+)", text).group(1)))
+                files[-1].write_bytes(base64.b64decode(re.search(what + r": ([\w+/=]+)", text).group(1)))
             self.tls.load_cert_chain(*map(str, files))
         self.local = threading.local()
 
@@ -121,22 +121,21 @@ class Watch(threading.Thread):
             threading.Thread(target=self.follow, args=(kind, plural), daemon=True).start()
 
     def follow(self, kind, plural):
-        version = "0"
         while True:
+            all_of_them = json.loads(self.api.ask("GET", f"{GROUP}/{plural}"))
+            version = all_of_them["metadata"]["resourceVersion"]
+            for thing in all_of_them["items"]:
+                self.see(kind, thing)
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 connection = http.client.HTTPSConnection(self.api.address, context=self.api.tls, timeout=600)
-                query = urllib.parse.urlencode({"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"})
+                query = urllib.parse.urlencode({"watch": "true", "resourceVersion": version})
                 connection.request("GET", f"{GROUP}/{plural}?{query}")
                 reply = connection.getresponse()
                 while line := reply.readline():
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        version = "0"
                         break
-                    thing = event["object"]
-                    version = thing["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        self.see(kind, thing)
+                    self.see(kind, event["object"])
             time.sleep(0.2)
 
     def see(self, kind, thing):

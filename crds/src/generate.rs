@@ -75,9 +75,11 @@ pub fn kinds() -> Result<Vec<Kind>, String> {
 pub fn files() -> Result<Vec<File>, String> {
     let kinds = kinds()?;
     let page = File { path: "docs/reference/crds.md".to_owned(), text: reference::page(&kinds) };
-    let written = kinds.iter().map(|kind| File {
-        path: format!("crds/yaml/{}.yaml", kind.crd["spec"]["names"]["plural"].as_str().unwrap_or(kind.name)),
-        text: format!("{HEAD}{}", yaml::document(&kind.crd)),
+    // A chart holds all that it installs: some who fetch it follow no links.
+    let written = kinds.iter().flat_map(|kind| {
+        let name = kind.crd["spec"]["names"]["plural"].as_str().unwrap_or(kind.name);
+        let text = format!("{HEAD}{}", yaml::document(&kind.crd));
+        ["crds/yaml", "charts/tress/files/crds"].map(|folder| File { path: format!("{folder}/{name}.yaml"), text: text.clone() })
     });
     Ok(written.chain([page]).collect())
 }

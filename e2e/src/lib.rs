@@ -1,1 +1,3 @@
-//! Tress on real Kubernetes. Tests only: see tests/.
+//! Tress on real Kubernetes. Tests only: see tests/. Here is what more than one of them begins with.
+
+pub mod apiserver;

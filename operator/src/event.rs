@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,17 +11,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tress_crds::condition::{Condition, Reason, Truth};
+use tress_crds::condition::{Condition, ConditionType, Reason, Truth};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::apply::{MANAGER, Verb, Writer};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::error::{Error, Result};
 use crate::metrics::{Metrics, Outcome};
 use crate::queue::Key;
 
 /// How many wait to be written; what comes then is lost, and counted.
 const WAITING: usize = 256;
+/// For so long it is waited for that this process leads: it may just have begun.
+const TO_LEAD: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(1);
 /// The most letters of a note.
 const MAX_NOTE: usize = 1024;
 
@@ -41,7 +47,7 @@ pub struct Events {
     last: Arc<Mutex<HashMap<u64, u64>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Told {
     about: ObjectReference,
     tone: Tone,
@@ -103,19 +109,25 @@ impl Events {
     }
 }
 
-/// What is told of conditions that changed: those that are new or have another status or reason. A first `Unknown` is no news.
+/// What is told of conditions that changed: those that have another status or reason. Of one that was not there before only what is bad
+/// is news, and how the summary begins.
 fn transitions(before: &[Condition], after: &[Condition]) -> Vec<(Tone, String, String)> {
     let mut told = Vec::new();
     for now in after {
-        let was = before.iter().find(|b| b.type_ == now.type_);
-        let is_same = was.is_some_and(|was| was.status == now.status && was.reason == now.reason);
-        if is_same || (was.is_none() && now.status == Truth::Unknown.to_string()) {
-            continue;
+        let is_bad = if now.type_ == ConditionType::Stalled.to_string() {
+            now.status == Truth::True.to_string()
+        } else {
+            now.status == Truth::False.to_string() && is_a_fault(&now.reason)
+        };
+        let is_news = match before.iter().find(|b| b.type_ == now.type_) {
+            Some(was) => was.status != now.status || was.reason != now.reason,
+            None => is_bad || (now.type_ == ConditionType::Ready.to_string() && now.status == Truth::True.to_string()),
+        };
+        if is_news {
+            let tone = if is_bad { Tone::Warning } else { Tone::Normal };
+            let message = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
+            told.push((tone, now.reason.clone(), format!("{} is {}{message}", now.type_, now.status)));
         }
-        let is_bad = if now.type_ == "Stalled" { now.status == "True" } else { now.status == "False" && is_a_fault(&now.reason) };
-        let tone = if is_bad { Tone::Warning } else { Tone::Normal };
-        let message = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
-        told.push((tone, now.reason.clone(), format!("{} is {}{message}", now.type_, now.status)));
     }
     told
 }
@@ -135,19 +147,34 @@ impl Scribe {
                 told = self.told.recv() => told,
             };
             let Some(told) = told else { return };
-            let outcome = match write(&writer, told, &instance).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => {
-                    tracing::debug!(%error, "an event was not written");
-                    Outcome::Failed
-                }
+            let outcome = tokio::select! {
+                () = shutdown.cancelled() => return,
+                outcome = patiently(&writer, &told, &instance) => outcome,
             };
-            self.metrics.event(outcome);
+            if let Some(outcome) = outcome {
+                self.metrics.event(outcome);
+            }
         }
     }
 }
 
-async fn write(writer: &Writer, told: Told, instance: &str) -> crate::Result<()> {
+/// Writes it as soon as this process leads. `None` = it does not, and is not about to: another one tells it.
+async fn patiently(writer: &Writer, told: &Told, instance: &str) -> Option<Outcome> {
+    let waits = Stopwatch::start();
+    loop {
+        match write(writer, told, instance).await {
+            Ok(()) => return Some(Outcome::Done),
+            Err(Error::NotLeader) if waits.elapsed() < TO_LEAD => sleep(LOOK).await,
+            Err(Error::NotLeader) => return None,
+            Err(error) => {
+                tracing::debug!(%error, "an event was not written");
+                return Some(Outcome::Failed);
+            }
+        }
+    }
+}
+
+async fn write(writer: &Writer, told: &Told, instance: &str) -> Result<()> {
     let event = event(told, instance);
     let key = Key::of(&event);
     let api: Api<Event> = Api::namespaced(writer.client(), &key.namespace);
@@ -155,8 +182,8 @@ async fn write(writer: &Writer, told: Told, instance: &str) -> crate::Result<()>
     writer.guarded(Verb::Create, ("Event", &key), api.create(&how, &event)).await.map(drop)
 }
 
-fn event(told: Told, instance: &str) -> Event {
-    let Told { about, tone, reason, note, at } = told;
+fn event(told: &Told, instance: &str) -> Event {
+    let Told { about, tone, reason, note, at } = told.clone();
     // Of what has no namespace, events are in the one that is always there.
     let namespace = about.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let hash = xxh3_64(format!("{}/{reason}/{note}/{}", about.uid.as_deref().unwrap_or_default(), at.as_nanosecond()).as_bytes());
@@ -172,5 +199,52 @@ fn event(told: Told, instance: &str) -> Event {
         reporting_instance: Some(instance.chars().take(128).collect()),
         type_: Some(format!("{tone:?}")),
         ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tress_crds::condition::{Says, conditions};
+
+    use super::*;
+
+    fn said(says: &[(ConditionType, Truth, Reason)]) -> Vec<Condition> {
+        let says: Vec<Says> = says.iter().map(|(what, truth, reason)| Says::new(*what, *truth, *reason, "why")).collect();
+        conditions(&[], &says, 1, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_change_of_status_or_reason_is_told_and_nothing_else() {
+        let waits = said(&[(ConditionType::Ready, Truth::False, Reason::InProgress)]);
+        let ready =
+            said(&[(ConditionType::Ready, Truth::True, Reason::AsDeclared), (ConditionType::Compiled, Truth::True, Reason::AsDeclared)]);
+        assert_eq!(transitions(&waits, &waits), []);
+        assert_eq!(transitions(&waits, &ready), [(Tone::Normal, "AsDeclared".to_owned(), "Ready is True: why".to_owned())]);
+        // What begins as it should, or is merely on its way, is no news.
+        assert_eq!(transitions(&[], &waits), []);
+        assert_eq!(transitions(&[], &ready).len(), 1);
+    }
+
+    #[test]
+    fn what_only_a_person_can_help_is_a_warning_also_at_first() {
+        let invalid = said(&[
+            (ConditionType::Compiled, Truth::False, Reason::Invalid),
+            (ConditionType::Ready, Truth::False, Reason::ReferenceMissing),
+            (ConditionType::Stalled, Truth::True, Reason::Invalid),
+        ]);
+        let told: Vec<_> = transitions(&[], &invalid).into_iter().map(|(tone, _, note)| (tone, note)).collect();
+        let warning = |note: &str| (Tone::Warning, note.to_owned());
+        assert_eq!(told, [warning("Compiled is False: why"), warning("Stalled is True: why")]);
+    }
+
+    #[test]
+    fn the_same_is_said_again_only_after_something_else() {
+        let (events, mut scribe) = Events::new(&Metrics::new(), &Clock::at(Timestamp::UNIX_EPOCH));
+        let about = k8s_openapi::api::core::v1::ConfigMap::default();
+        for note in ["a", "a", "b", "a"] {
+            events.say(&about, Tone::Normal, "Reason", note);
+        }
+        let told: Vec<String> = std::iter::from_fn(|| scribe.told.try_recv().ok()).map(|told| told.note).collect();
+        assert_eq!(told, ["a", "b", "a"]);
     }
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
@@ -32,6 +32,12 @@ struct Kind {
 struct Call {
     kind: String,
     verb: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Read {
+    kind: String,
     outcome: &'static str,
 }
 
@@ -69,6 +75,7 @@ struct Counted {
     seconds: Family<Of, Histogram>,
     waiting: Family<Of, Gauge>,
     calls: Family<Call, Counter>,
+    reads: Family<Read, Counter>,
     restarts: Family<Kind, Counter>,
     failures: Family<Kind, Counter>,
     unreadable: Family<Kind, Counter>,
@@ -97,48 +104,23 @@ const SECONDS: [f64; 8] = [0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 impl Metrics {
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("tress_operator");
+        let mut all = Registry::with_prefix("tress_operator");
         let seconds: Family<Of, Histogram> = Family::new_with_constructor(|| Histogram::new(SECONDS));
-        let (reconciles, waiting, calls, restarts, failures, unreadable, asked) = (
-            Family::default(),
-            Family::default(),
-            Family::default(),
-            Family::default(),
-            Family::default(),
-            Family::default(),
-            Family::default(),
-        );
-        let (leads, configuration, events, events_lost) = (Gauge::default(), Gauge::default(), Counter::default(), Counter::default());
-        registry.register("reconciles", "Looks at one object, by how they ended", Family::clone(&reconciles));
-        registry.register("reconcile_seconds", "How long such a look took", Family::clone(&seconds));
-        registry.register("queue_depth", "Objects that are due to be looked at", Family::clone(&waiting));
-        registry.register("writes", "Calls that change objects, by kind, verb and how they ended", Family::clone(&calls));
-        registry.register("watch_restarts", "Watches that had to list everything anew", Family::clone(&restarts));
-        registry.register("watch_failures", "Watches that broke", Family::clone(&failures));
-        registry.register(
-            "unreadable_objects",
-            "Times that an object was seen that is of no version known here",
-            Family::clone(&unreadable),
-        );
-        registry.register("leader", "1 = this process leads", leads.clone());
-        registry.register("configuration_good", "1 = the platform's configuration is in force as it stands", configuration.clone());
-        registry.register("events", "Events that were written for people", events.clone());
-        registry.register("events_lost", "Events that could not be written", events_lost.clone());
-        registry.register("pods_asked", "Calls to serving pods, by how they ended", Family::clone(&asked));
         let counted = Counted {
-            registry,
-            reconciles,
-            seconds,
-            waiting,
-            calls,
-            restarts,
-            failures,
-            unreadable,
-            leads,
-            configuration,
-            events,
-            events_lost,
-            asked,
+            reconciles: counted(&mut all, "reconciles", "Looks at one object, by how they ended", Family::default()),
+            seconds: counted(&mut all, "reconcile_seconds", "How long such a look took", seconds),
+            waiting: counted(&mut all, "queue_depth", "Objects that are due to be looked at", Family::default()),
+            calls: counted(&mut all, "writes", "Calls that change objects, by kind, verb and how they ended", Family::default()),
+            reads: counted(&mut all, "reads", "Objects that were asked for beside the watches", Family::default()),
+            restarts: counted(&mut all, "watch_restarts", "Watches that had to list everything anew", Family::default()),
+            failures: counted(&mut all, "watch_failures", "Watches that broke", Family::default()),
+            unreadable: counted(&mut all, "unreadable_objects", "Sights of objects of no version known here", Family::default()),
+            leads: counted(&mut all, "leader", "Whether this process leads: 1 or 0", Gauge::default()),
+            configuration: counted(&mut all, "configuration_good", "Whether the configuration can be used as it stands", Gauge::default()),
+            events: counted(&mut all, "events", "Events that were written for people", Counter::default()),
+            events_lost: counted(&mut all, "events_lost", "Events that could not be written", Counter::default()),
+            asked: counted(&mut all, "pods_asked", "Calls to serving pods, by how they ended", Family::default()),
+            registry: all,
         };
         Self(Arc::new(counted))
     }
@@ -161,6 +143,10 @@ impl Metrics {
 
     pub(crate) fn waiting(&self, controller: &'static str, keys: usize) {
         self.0.waiting.get_or_create(&Of { controller }).set(i64::try_from(keys).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn read(&self, kind: &str, outcome: &'static str) {
+        self.0.reads.get_or_create(&Read { kind: kind.to_owned(), outcome }).inc();
     }
 
     pub(crate) fn called(&self, kind: &str, verb: &'static str, outcome: &'static str) {
@@ -200,6 +186,12 @@ impl Metrics {
     pub(crate) fn asked(&self, outcome: Outcome) {
         self.0.asked.get_or_create(&Asked { outcome: outcome.as_str() }).inc();
     }
+}
+
+/// The metric, now one of the registry's.
+fn counted<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 /// Whether this process leads.

@@ -136,6 +136,6 @@ mod tests {
         ];
         let wanted = ["rating-w5uwjd5sm2", "rating-5stqbb7nig", "rating-vbth3e7jnr", "rating-w5uwjd5sm2-prep", "recent-movies-7"];
         assert_eq!(names[..5], wanted);
-        assert_eq!(names[5..], ["archive-", "tress-owned-"]);
+        assert_eq!(names[5..], ["archive-xyflmnm2fl", "tress-owned-og25vhuuqv"]);
     }
 }

@@ -44,7 +44,7 @@ pub fn signal_revision() -> Value {
 
 pub fn sequence_revision() -> Value {
     let signals = json!([{"namespace": "movies", "revision": "rating-abcdefghij", "uid": "u", "digest": DIGEST}]);
-    let spec = json!({"feature": "recent-movies", "sourceHash": format!("h1:{DIGEST}"), "digest": DIGEST, "plan": "{}", "source": "{}", "signals": signals});
+    let spec = json!({"feature": "recent-movies", "semantics": 1, "sourceHash": format!("h1:{DIGEST}"), "digest": DIGEST, "plan": "{}", "source": "{}", "signals": signals});
     object("SequenceRevision", "recent-movies-abcdefghij", spec)
 }
 

@@ -1,64 +1,31 @@
-//! A real API server over etcd, started once for all of these tests from e2e/servers, and kubectl before it.
+//! kubectl before the API server of this run.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::collections::HashMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use tress_e2e::apiserver::ApiServer;
 
 /// An API server that knows the kinds.
 #[derive(Debug)]
-pub struct Server {
-    kubectl: String,
-    kubeconfig: String,
-}
+pub struct Server(&'static ApiServer);
 
 /// What kubectl said.
 #[derive(Debug)]
 pub struct Said(Output);
 
 impl Server {
-    /// The one of this run: nextest gives each test a process of its own, and those of one run share a folder.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
-        SERVER.get_or_init(|| {
-            let (folder, lives) = match std::env::var("NEXTEST_RUN_ID") {
-                Ok(run) => (std::env::temp_dir().join(format!("tress-apiserver-{run}")), std::os::unix::process::parent_id()),
-                Err(_) => (tempfile::Builder::new().prefix("tress-apiserver-").tempdir().unwrap().keep(), std::process::id()),
-            };
-            Self::start(&folder, lives)
-        })
-    }
-
-    /// It ends, and its folder goes, when the process `lives` has ended.
-    fn start(folder: &Path, lives: u32) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/apiserver");
-        let started = Command::new(&script)
-            .arg("start")
-            .arg(folder)
-            .args(["--while", &lives.to_string()])
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap_or_else(|e| panic!("{} cannot be run: {e}", script.display()));
-        assert!(started.status.success(), "{} failed; what it said is above", script.display());
-        let text = String::from_utf8(started.stdout).unwrap();
-        let told: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-        let server = Self { kubectl: told["kubectl"].to_owned(), kubeconfig: told["kubeconfig"].to_owned() };
-        let crds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds/yaml");
-        // Other tests of the run may be doing the same: it is the same.
-        server.kubectl(&["apply", "--server-side", "-f", crds.to_str().unwrap()], None).succeeded();
-        server.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", crds.to_str().unwrap()], None).succeeded();
-        server
+        SERVER.get_or_init(|| Self(ApiServer::shared()))
     }
 
     pub fn kubectl(&self, arguments: &[&str], object: Option<&Value>) -> Said {
-        let mut call = Command::new(&self.kubectl);
-        call.args(["--kubeconfig", &self.kubeconfig]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut call = Command::new(&self.0.kubectl);
+        call.arg("--kubeconfig").arg(&self.0.kubeconfig).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         call.stdin(if object.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = call.spawn().unwrap();
         if let Some(object) = object {
@@ -97,12 +64,12 @@ impl Server {
 
     /// A kubeconfig that may do everything.
     pub fn kubeconfig(&self) -> &str {
-        &self.kubeconfig
+        self.0.kubeconfig.to_str().unwrap()
     }
 
     /// The executable.
     pub fn program(&self) -> &str {
-        &self.kubectl
+        self.0.kubectl.to_str().unwrap()
     }
 
     pub fn get(&self, namespace: &str, object: &Value) -> Value {

@@ -137,7 +137,7 @@ impl Process {
     }
 
     async fn leads(&self) -> bool {
-        self.page("/metrics").await.is_some_and(|(_, text)| text.contains("tress_operator_leader 1"))
+        self.page("/metrics").await.is_some_and(|(_, text)| text.lines().any(|line| line == "tress_operator_leader 1"))
     }
 
     fn said(&self) -> String {

@@ -120,7 +120,7 @@ fn rendered(namespace: &str, image: &str) -> Vec<Value> {
     let place = Place { namespace: namespace.to_owned(), image: image.to_owned(), secrets: vec!["lake".to_owned()] };
     let owner = Owner { kind: "ConfigMap", name: "default".to_owned(), uid: "11111111-2222-3333-4444-555555555555".to_owned() };
     let serving = Pool { name: "default".to_owned(), replicas: 2, disk: "20480Mi".to_owned(), memory: 2 << 30 };
-    let [service, pods] = pool_service(&place, &owner, "default");
+    let [service, pods] = pool_service(&place, "default");
     vec![
         service_account(namespace, &json!({})),
         service,
@@ -128,7 +128,7 @@ fn rendered(namespace: &str, image: &str) -> Vec<Value> {
         disruption(&place, Role::Serve, ("tress-default", &owner), 2).unwrap(),
         network(&place, Role::Serve, ("tress-default", &owner), &[7400, 7401, 7402]),
         network(&place, Role::Stream, ("closed", &owner), &[]),
-        pool(&place, &owner, &serving),
+        pool(&place, &serving),
     ]
 }
 

@@ -176,7 +176,8 @@ mod tests {
         let (at, ended, _) = folds((NEW_YEAR, NEW_YEAR), "0 0 30 2 *", |_, _, _| Ok(Outcome::Succeeded)).await;
         assert_eq!((at, ended.unwrap_err().kind()), (vec![], ErrorKind::Invalid));
         let (clock, stop, calendar) = (FixedClock::new(NEW_YEAR), CancellationToken::new(), Calendar::parse("0 1 * * *", "UTC").unwrap());
-        let waits = at_each_time((&calendar, NEW_YEAR), (&clock, PACE), (&stop, &Trouble::default()), async || panic!("it is not due"));
+        let trouble = Trouble::default();
+        let waits = at_each_time((&calendar, NEW_YEAR), (&clock, PACE), (&stop, &trouble), async || panic!("it is not due"));
         assert!(tokio::time::timeout(Duration::from_millis(50), waits).await.is_err(), "it waits");
     }
 }

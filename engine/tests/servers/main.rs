@@ -14,6 +14,7 @@ mod kafka_log;
 mod lake;
 mod movielens;
 mod pool;
+mod ratings;
 mod roles;
 mod rotation;
 mod server;

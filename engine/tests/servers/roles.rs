@@ -124,6 +124,31 @@ async fn a_signal_lives(cloud: Cloud) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_stays_folds_at_the_times_of_its_schedule_and_goes_when_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (topic, uid) = (name("scheduled"), name("scheduled"));
+    let file = mount(folder.path(), &name("scheduled-lake"));
+    let (platform, _) = Platform::open(&file, std::sync::Arc::new(SystemClock)).unwrap();
+    let (engine, plan) = (Engine::new(&file, folder.path()), plan(&topic));
+    let log = platform.log("main").unwrap();
+    log.create(&topic, 1).await.unwrap();
+    log.append(&topic, 0, (0..500).map(event).collect()).await.unwrap();
+    engine.done(&["prepare", "--plan", &write_plan(folder.path(), &plan), "--uid", &uid]);
+    let run = ["backfill", "run", "--uid", &uid];
+    let (code, refused) = engine.job(&[&run[..], &["--schedule", "15 3 * * *", "--time-zone", "Berlin"]].concat());
+    assert!(code == 2 && refused.reasons[0].contains("Berlin"), "{refused:?}");
+    let archive = engine.start(&["archive", "--connection", "main", "--topic", &topic, "--interval", "1"]);
+    let http = free_address();
+    let mut folding = engine.start(&[&run[..], &["--schedule", "* * * * *", "--http", &http.to_string()]].concat());
+    let history = History::new(platform.lake().clone(), &uid, std::sync::Arc::clone(&plan));
+    until("it is folded", async || history.snapshot().await.unwrap().is_some_and(|snapshot| snapshot.rows() == 400)).await;
+    assert!(folding.still_runs());
+    assert_eq!(get(http, "/readyz").map(|(status, _)| status), Some(200));
+    assert_eq!(folding.stop(), (0, Report::new(tress_configs::job::Role::BackfillSeal, Outcome::Stopped, None)));
+    assert_eq!(archive.stop().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_role_cannot_use_is_said_in_its_report_and_by_its_code() {
     let folder = tempfile::tempdir().unwrap();
     let file = mount(folder.path(), &name("refused"));

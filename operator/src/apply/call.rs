@@ -80,7 +80,10 @@ impl Writer {
             Err(Error::Timeout { .. }) => "timeout",
             Err(_) => "failed",
         };
-        self.0.metrics.called(kind, verb.as_str(), outcome);
+        match verb {
+            Verb::Read => self.0.metrics.read(kind, outcome),
+            _ => self.0.metrics.called(kind, verb.as_str(), outcome),
+        }
         if result.is_ok() && verb != Verb::Read {
             tracing::debug!(verb = verb.as_str(), kind, %key, "written");
         }

@@ -88,6 +88,7 @@ impl Watches {
         cluster.jobs = View::awaiting(and_home.len());
         cluster.pods = View::awaiting(and_home.len());
         cluster.maps = View::awaiting(and_home.len());
+        cluster.accounts = View::awaiting(and_home.len());
         watches.follow(&source, &each, &cluster.signals);
         watches.follow(&source, &each, &cluster.features);
         watches.follow(&source, &each, &cluster.signal_revisions);
@@ -102,7 +103,7 @@ impl Watches {
         watches.follow(&source, &each, &cluster.services);
         watches.follow(&source, &each, &cluster.budgets);
         watches.follow(&source, &each, &cluster.network_policies);
-        watches.follow(&source, &each, &cluster.accounts);
+        watches.follow(&source, &and_home, &cluster.accounts);
         match scopes {
             Scopes::All => watches.follow(&source, &each, &cluster.namespaces),
             Scopes::Namespaces(names) => cluster.namespaces = View::of(names.iter().map(|name| named(name)).collect()),
@@ -221,10 +222,9 @@ async fn doubt<K: Watched>(source: &Source, view: &View<K>) {
         for key in view.doubtful(DOUBT) {
             let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
             let api = K::api(source.client.clone(), namespace);
-            match timeout(PATIENCE, api.get_opt(&key.name)).await {
-                Ok(Ok(found)) => view.settle(&key, found.map(item)),
-                // The next look asks again.
-                Ok(Err(_)) | Err(_) => {}
+            // Without an answer, the next look asks again.
+            if let Ok(Ok(found)) = timeout(PATIENCE, api.get_opt(&key.name)).await {
+                view.settle(&key, found.map(item));
             }
         }
     }

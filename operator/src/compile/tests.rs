@@ -39,6 +39,7 @@ fn revision(of: &SignalDefinition, uid: &str, made: i64) -> Arc<SignalRevision> 
         "spec": {
             "signal": of.name_any(),
             "schemaVersion": of.spec.definition.schema_version.unwrap_or(1),
+            "semantics": 1,
             "sourceHash": compiled.source_hash,
             "digest": compiled.digest,
             "plan": compiled.plan.canonical_json(),

@@ -21,7 +21,7 @@ fn feature(status: Value) -> SequenceFeature {
 
 fn sequence(name: &str, made: i64, signal: &str) -> SequenceRevision {
     let pin = json!({"namespace": "n", "revision": signal, "uid": signal, "digest": ""});
-    let spec = json!({"feature": "f", "sourceHash": "", "digest": format!("{name}-digest"), "plan": "", "source": "", "signals": [pin]});
+    let spec = json!({"feature": "f", "semantics": 1, "sourceHash": "", "digest": format!("{name}-digest"), "plan": "", "source": "", "signals": [pin]});
     let meta = json!({"namespace": "n", "name": name, "uid": name, "creationTimestamp": at(made), "labels": {"tress.dev/of": "f"}});
     object(meta, spec, json!({"prepared": {"path": "p", "since": at(0)}}))
 }
@@ -137,10 +137,16 @@ fn it_is_made_anew_when_something_changed_but_not_twice_in_a_moment() {
     let needs = Needs::default();
     let first = needs.look(&cluster, at(100));
     assert!(Arc::ptr_eq(&first.needed, &needs.look(&cluster, at(200)).needed) && first.again.is_none());
-    cluster.wrote(&rollout(Some("Loading"), "q1", None));
+    let wrote = |phase, version: &str| {
+        let mut rollout = rollout(Some(phase), "q1", None);
+        rollout.metadata.uid = Some("f-1".to_owned());
+        rollout.metadata.resource_version = Some(version.to_owned());
+        cluster.wrote(&rollout);
+    };
+    wrote("Loading", "1");
     let anew = needs.look(&cluster, at(200));
     assert_eq!((anew.needed.of("q1"), anew.again), (Use::Running, None));
-    cluster.wrote(&rollout(Some("Succeeded"), "q1", None));
+    wrote("Succeeded", "2");
     let old = needs.look(&cluster, at(200));
     let next = at(200).checked_add(PAUSE).unwrap();
     assert_eq!((old.needed.of("q1"), old.again), (Use::Running, Some(next)));

@@ -90,7 +90,7 @@ impl Changes {
     /// Waits for the next change; for ever, where none can come.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -8,17 +8,24 @@ use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
 
-/// The client warns with whole objects in its lines, which may hold what is nobody's business.
-const DEFAULT: &str = "warn,tress_operator=info,kube_client=error";
+/// What is logged unless `TRESS_LOG` says otherwise.
+const DEFAULT: &str = "warn,tress_operator=info";
+/// The client warns with whole objects in its lines, which may hold what is nobody's business: only who asks for it by name gets that.
+const CLIENT: &str = "kube_client";
 
 /// Starts to log; to be called once.
 pub(super) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(stderr).with_target(false);
     match format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+}
+
+fn filter() -> EnvFilter {
+    let asked = std::env::var("TRESS_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
+    let quiet = if asked.contains(CLIENT) { asked } else { format!("{asked},{CLIENT}=error") };
+    EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new(format!("{DEFAULT},{CLIENT}=error")))
 }
 
 /// Cancels `shutdown` at SIGTERM or SIGINT.

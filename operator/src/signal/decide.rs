@@ -55,7 +55,7 @@ pub fn decide(facts: &Facts) -> Verdict {
         return Verdict::Refused { reason: first.reason, message: all.join("; ") };
     }
     if let Some(named) = named {
-        return match &named.spec.compiled.source_hash == &compiled.source_hash {
+        return match named.spec.compiled.source_hash == compiled.source_hash {
             _ if is_leaving(named) => Verdict::Leaving(named.name_any()),
             // It was accepted once: going back to it breaks nobody, for features stay on what they read until they compile against it.
             true => Verdict::Is(Arc::clone(named)),

@@ -93,7 +93,8 @@ fn prepared() -> Facts {
 /// Running, with a history that covers what reads it.
 fn running() -> Facts {
     let demands = vec!["f".to_owned()];
-    let facts = written(&Facts { needed: Use::Running, demands, backfills: vec![backfill("b", "Succeeded", 5)], ..prepared() });
+    let read = written(&Facts { needed: Use::Running, demands, ..prepared() });
+    let facts = written(&Facts { backfills: vec![backfill("b", "Succeeded", 5)], ..read });
     let stream = Stream { image: "i:1".to_owned(), wanted: 1, available: 1, settled: true, ..Stream::default() };
     written(&Facts { stream: Some(stream), ..facts })
 }

@@ -221,6 +221,12 @@ fn an_object_that_nobody_has_looked_at_is_neither_ready_nor_failed() {
         ("new", 1, json!({"observedGeneration": -1})),
         ("changed", 2, json!({"observedGeneration": 1, "conditions": ready("AsDeclared")})),
         (
+            "held",
+            1,
+            json!({"observedGeneration": 1, "target": {"revision": "held-b", "since": EARLIER}, "conditions": [
+                condition("Ready", "True", "AsDeclared", ""), condition("Updated", "False", "BehaviouralChangeHeld", "the data changes (length)")]}),
+        ),
+        (
             "invalid",
             1,
             json!({"observedGeneration": 1, "conditions": [condition("Ready", "False", "Invalid", "x"), condition("Stalled", "True", "Invalid", "spec.definition.length: 0 is too small")]}),

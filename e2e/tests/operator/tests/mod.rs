@@ -1,0 +1,11 @@
+//! What people and the world do, and what the operator makes of it.
+
+mod chaos;
+mod deletion;
+mod deploy;
+mod edits;
+mod kills;
+mod leaders;
+mod platform;
+mod rest;
+mod sharing;
