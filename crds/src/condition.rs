@@ -82,7 +82,8 @@ impl Reason {
     /// The reason of this name; `None` = it is a newer operator's.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        const ALL: [Reason; 15] = [
+        // The last one tells how many there are: one that is forgotten does not compile.
+        const ALL: [Reason; Reason::NotObserved as usize + 1] = [
             Reason::AsDeclared,
             Reason::Unused,
             Reason::InProgress,
@@ -97,6 +98,9 @@ impl Reason {
             Reason::OperatorTooOld,
             Reason::JobFailed,
             Reason::AttemptFailed,
+            Reason::BehaviouralChangeHeld,
+            Reason::LimitReached,
+            Reason::ContractMissed,
             Reason::NotObserved,
         ];
         ALL.into_iter().find(|reason| reason.to_string() == name)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,17 +11,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tress_crds::condition::{Condition, ConditionType, Reason, Truth};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::apply::{MANAGER, Verb, Writer};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::error::{Error, Result};
 use crate::metrics::{Metrics, Outcome};
 use crate::queue::Key;
 
 /// How many wait to be written; what comes then is lost, and counted.
 const WAITING: usize = 256;
+/// For so long it is waited for that this process leads: it may just have begun.
+const TO_LEAD: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(1);
 /// The most letters of a note.
 const MAX_NOTE: usize = 1024;
 
@@ -41,7 +47,7 @@ pub struct Events {
     last: Arc<Mutex<HashMap<u64, u64>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Told {
     about: ObjectReference,
     tone: Tone,
@@ -141,19 +147,34 @@ impl Scribe {
                 told = self.told.recv() => told,
             };
             let Some(told) = told else { return };
-            let outcome = match write(&writer, told, &instance).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => {
-                    tracing::debug!(%error, "an event was not written");
-                    Outcome::Failed
-                }
+            let outcome = tokio::select! {
+                () = shutdown.cancelled() => return,
+                outcome = patiently(&writer, &told, &instance) => outcome,
             };
-            self.metrics.event(outcome);
+            if let Some(outcome) = outcome {
+                self.metrics.event(outcome);
+            }
         }
     }
 }
 
-async fn write(writer: &Writer, told: Told, instance: &str) -> crate::Result<()> {
+/// Writes it as soon as this process leads. `None` = it does not, and is not about to: another one tells it.
+async fn patiently(writer: &Writer, told: &Told, instance: &str) -> Option<Outcome> {
+    let waits = Stopwatch::start();
+    loop {
+        match write(writer, told, instance).await {
+            Ok(()) => return Some(Outcome::Done),
+            Err(Error::NotLeader) if waits.elapsed() < TO_LEAD => sleep(LOOK).await,
+            Err(Error::NotLeader) => return None,
+            Err(error) => {
+                tracing::debug!(%error, "an event was not written");
+                return Some(Outcome::Failed);
+            }
+        }
+    }
+}
+
+async fn write(writer: &Writer, told: &Told, instance: &str) -> Result<()> {
     let event = event(told, instance);
     let key = Key::of(&event);
     let api: Api<Event> = Api::namespaced(writer.client(), &key.namespace);
@@ -161,8 +182,8 @@ async fn write(writer: &Writer, told: Told, instance: &str) -> crate::Result<()>
     writer.guarded(Verb::Create, ("Event", &key), api.create(&how, &event)).await.map(drop)
 }
 
-fn event(told: Told, instance: &str) -> Event {
-    let Told { about, tone, reason, note, at } = told;
+fn event(told: &Told, instance: &str) -> Event {
+    let Told { about, tone, reason, note, at } = told.clone();
     // Of what has no namespace, events are in the one that is always there.
     let namespace = about.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let hash = xxh3_64(format!("{}/{reason}/{note}/{}", about.uid.as_deref().unwrap_or_default(), at.as_nanosecond()).as_bytes());

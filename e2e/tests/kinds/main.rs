@@ -228,5 +228,5 @@ fn workloads_call_the_engine_as_it_is_called() {
         fs::remove_file(&report).unwrap();
         called += 1;
     }
-    assert_eq!(called, 9);
+    assert_eq!(called, 10);
 }

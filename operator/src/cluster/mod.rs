@@ -91,9 +91,11 @@ impl Cluster {
         }
     }
 
-    /// What was just written is seen at once.
+    /// What was just written is seen at once, if the watch would show it.
     pub(crate) fn wrote<K: Watched>(&self, object: &K) {
-        K::view(self).own_write(lean::item(object.clone()));
+        if K::WHICH.shows(object.meta()) {
+            K::view(self).own_write(lean::item(object.clone()));
+        }
     }
 
     /// What was just deleted is gone at once.

@@ -221,3 +221,18 @@ fn what_is_kept_is_lean() {
     assert!(item(immutable).object.data.is_none());
     assert_eq!(item(ConfigMap { data: data.clone(), ..map("a", "u", 1) }).object.data, data);
 }
+
+#[test]
+fn an_own_write_that_no_watch_would_show_is_not_shown() {
+    let cluster = Cluster::empty();
+    cluster.wrote(&map("theirs", "u", 5));
+    let labels = BTreeMap::from([(label::MANAGED.0.to_owned(), label::MANAGED.1.to_owned())]);
+    let ours = map("ours", "u", 6);
+    cluster.wrote(&ConfigMap { metadata: ObjectMeta { labels: Some(labels), ..ours.metadata }, ..ours });
+    assert_eq!(shown(&cluster.maps), ["ours u 6"]);
+    for name in ["tress-ca", "tress-control"] {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..map(name, "u", 7).metadata };
+        cluster.wrote(&Secret { metadata, ..Secret::default() });
+    }
+    assert_eq!(cluster.secrets.count(), 1);
+}

@@ -88,6 +88,7 @@ impl Watches {
         cluster.jobs = View::awaiting(and_home.len());
         cluster.pods = View::awaiting(and_home.len());
         cluster.maps = View::awaiting(and_home.len());
+        cluster.accounts = View::awaiting(and_home.len());
         watches.follow(&source, &each, &cluster.signals);
         watches.follow(&source, &each, &cluster.features);
         watches.follow(&source, &each, &cluster.signal_revisions);
@@ -102,7 +103,7 @@ impl Watches {
         watches.follow(&source, &each, &cluster.services);
         watches.follow(&source, &each, &cluster.budgets);
         watches.follow(&source, &each, &cluster.network_policies);
-        watches.follow(&source, &each, &cluster.accounts);
+        watches.follow(&source, &and_home, &cluster.accounts);
         match scopes {
             Scopes::All => watches.follow(&source, &each, &cluster.namespaces),
             Scopes::Namespaces(names) => cluster.namespaces = View::of(names.iter().map(|name| named(name)).collect()),

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tress_crds::{Backfill, SequenceFeature, SequenceRevision, SequenceRollout, SignalDefinition, SignalRevision};
 
 use super::{Cluster, View, lean};
+use crate::label;
 
 /// Which objects of a kind are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,20 @@ pub enum Which {
     Ours,
     /// Those of this name.
     Named(&'static str),
+}
+
+impl Which {
+    /// Whether the watch shows an object.
+    #[must_use]
+    pub fn shows(self, object: &ObjectMeta) -> bool {
+        match self {
+            Self::All => true,
+            Self::Ours => {
+                object.labels.as_ref().and_then(|labels| labels.get(label::MANAGED.0)).map(String::as_str) == Some(label::MANAGED.1)
+            }
+            Self::Named(name) => object.name.as_deref() == Some(name),
+        }
+    }
 }
 
 /// A kind that is watched.

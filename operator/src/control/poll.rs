@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::Pods;
 use crate::clock::Stopwatch;
@@ -18,8 +17,8 @@ const AWAITED: Duration = Duration::from_secs(2);
 /// How often it is looked at who is due.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Asks until `shutdown`: one call a pod for all of its features; a pool at most once at a time.
-pub async fn poll(pods: &Pods, shutdown: &CancellationToken) {
+/// Asks for as long as this runs: one call a pod for all of its features; a pool at most once at a time.
+pub async fn poll(pods: &Pods) {
     let mut asked: BTreeMap<Key, Stopwatch> = BTreeMap::new();
     let mut asking: JoinSet<Key> = JoinSet::new();
     let mut under_way: BTreeSet<Key> = BTreeSet::new();
@@ -41,7 +40,6 @@ pub async fn poll(pods: &Pods, shutdown: &CancellationToken) {
             });
         }
         tokio::select! {
-            () = shutdown.cancelled() => break,
             () = sleep(LOOK) => {}
             () = pods.wait() => {}
             Some(ended) = asking.join_next() => match ended {
@@ -54,5 +52,4 @@ pub async fn poll(pods: &Pods, shutdown: &CancellationToken) {
         }
         pods.forget();
     }
-    asking.shutdown().await;
 }

@@ -7,7 +7,6 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::{Authorities, Pods};
 use crate::apply::Writer;
@@ -56,31 +55,23 @@ impl Store {
         Ok(renewed)
     }
 
-    /// Loads them, tries again until they are there, and has them used. `None` = `shutdown` came first.
-    pub async fn begin(&self, pods: &Pods, shutdown: &CancellationToken) -> Option<()> {
+    /// Loads them, tries again until they are there, and has them used.
+    pub async fn begin(&self, pods: &Pods) {
         loop {
             match self.used(pods).await {
-                Ok(()) => return Some(()),
+                Ok(()) => return,
                 Err(Error::Conflict) => {}
                 Err(error) => tracing::warn!(%error, "there is no authority for serving pods yet; it is tried again"),
             }
-            tokio::select! {
-                () = shutdown.cancelled() => return None,
-                () = sleep(AGAIN) => {}
-            }
+            sleep(AGAIN).await;
         }
     }
 
-    /// Renews them in time, until `shutdown`.
-    pub async fn keep(&self, pods: &Pods, shutdown: &CancellationToken) {
+    /// Renews them in time, for as long as this runs.
+    pub async fn keep(&self, pods: &Pods) {
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = sleep(LOOK) => {}
-            }
-            if self.begin(pods, shutdown).await.is_none() {
-                return;
-            }
+            sleep(LOOK).await;
+            self.begin(pods).await;
         }
     }
 

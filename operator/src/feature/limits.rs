@@ -1,6 +1,8 @@
 //! What the platform does not allow a feature, as sentences.
 
 use kube::ResourceExt;
+use tress_configs::definition::{SignalUse, Update};
+use tress_crds::condition::{ConditionType, is_true};
 use tress_crds::revision::Use;
 use tress_crds::{SequenceFeature, SequenceRevision};
 
@@ -34,6 +36,7 @@ pub(super) fn limits(context: &Context, feature: &SequenceFeature, made: &compil
         };
         (!(least..=most).contains(&wanted)).then(why)
     };
+    limits.unsettled = live.and_then(|_| unsettled(cluster, feature));
     limits.stranded = live.and_then(|live| lacks("what is read", live.spec.semantics));
     if let compile::Feature::Compiled { compiled, signals } = made {
         let wanted = compiled.plan.as_feature().and_then(|plan| i32::try_from(plan.semantics).ok()).unwrap_or(i32::MAX);
@@ -44,6 +47,22 @@ pub(super) fn limits(context: &Context, feature: &SequenceFeature, made: &compil
         limits.crowded = context.needs.look(cluster, context.clock.now()).needed.crowded(&new);
     }
     limits
+}
+
+/// A signal that it follows whose definition was not looked at yet, or has mistakes: what is to be read of it will be another soon. A
+/// feature that nobody reads yet does not wait for that.
+fn unsettled(cluster: &Cluster, feature: &SequenceFeature) -> Option<String> {
+    let own = feature.namespace().unwrap_or_default();
+    let follows = |used: &&SignalUse| used.update != Some(Update::Hold);
+    feature.spec.definition.signals.iter().filter(follows).find_map(|used| {
+        let namespace = used.namespace.as_deref().unwrap_or(&own);
+        let signal = cluster.signals.get(namespace, &used.name)?;
+        let status = signal.status.as_ref();
+        let is_observed = status.and_then(|status| status.observed_generation) == signal.metadata.generation;
+        let is_accepted = is_observed && status.is_some_and(|status| is_true(&status.conditions, ConditionType::Compiled));
+        (!is_accepted)
+            .then(|| format!("the definition of the signal {namespace}/{} is not accepted as it is now: see its conditions", used.name))
+    })
 }
 
 /// Revisions of features and signals that run in a namespace.

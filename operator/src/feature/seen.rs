@@ -71,6 +71,8 @@ pub struct Limits {
     pub running: Option<String>,
     /// Who runs the revisions of a signal of which no more may run.
     pub crowded: Option<String>,
+    /// Of what is read: which signal's definition is not accepted as it is now; a sentence.
+    pub unsettled: Option<String>,
     /// Why no engine here runs what is declared; a sentence.
     pub semantics: Option<String>,
     /// The same of what is read.

@@ -190,8 +190,8 @@ impl Following {
     }
 }
 
-/// Keeps what is in force in `tress-platform-good`, for as long as this process leads.
-pub async fn keep(platforms: &Platforms, writer: &Writer, namespace: &str, shutdown: &CancellationToken) {
+/// Keeps what is in force in `tress-platform-good`, for as long as this runs.
+pub async fn keep(platforms: &Platforms, writer: &Writer, namespace: &str) {
     let mut changes = platforms.changes();
     loop {
         let text = platforms.0.borrow().text.clone();
@@ -200,7 +200,6 @@ pub async fn keep(platforms: &Platforms, writer: &Writer, namespace: &str, shutd
             tracing::warn!(%error, "the configuration in force is not kept yet");
         }
         tokio::select! {
-            () = shutdown.cancelled() => return,
             () = changes.next() => {}
             () = sleep(AGAIN), if kept.is_err() => {}
         }

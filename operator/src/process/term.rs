@@ -34,9 +34,14 @@ impl Term {
     pub async fn serve(&self, ended: &CancellationToken) {
         let Context { writer, pods, platform, clock, .. } = &*self.context;
         let store = Store { namespace: self.namespace.clone(), writer: writer.clone(), clock: clock.clone() };
-        // Another leader may have written a moment ago what the watch has not shown yet.
-        if self.confirmed(ended).await.is_none() || store.begin(pods, ended).await.is_none() {
-            return;
+        let begun = async {
+            // Another leader may have written a moment ago what the watch has not shown yet.
+            self.confirm().await;
+            store.begin(pods).await;
+        };
+        tokio::select! {
+            () = ended.cancelled() => return,
+            () = begun => {}
         }
         tracing::info!("the controllers begin");
         let controllers = join_all(self.controllers.iter().map(|c| c.run(Arc::clone(&self.context), &self.metrics, ended)));
@@ -44,22 +49,15 @@ impl Term {
             // A call that hangs must not hold up the next leader: what is done beside the controllers ends where it is.
             tokio::select! {
                 () = ended.cancelled() => {}
-                _ = async { tokio::join!(poll(pods, ended), store.keep(pods, ended), platform::keep(platform, writer, &self.namespace, ended)) } => {}
+                _ = async { tokio::join!(poll(pods), store.keep(pods), platform::keep(platform, writer, &self.namespace)) } => {}
             }
         };
         tokio::join!(controllers, beside);
     }
 
-    async fn confirmed(&self, ended: &CancellationToken) -> Option<()> {
-        loop {
-            let confirmed = tokio::select! {
-                () = ended.cancelled() => return None,
-                confirmed = self.context.cluster.confirm(&self.client, &self.scopes) => confirmed,
-            };
-            match confirmed {
-                Ok(()) => return Some(()),
-                Err(error) => tracing::warn!(%error, "rollouts and routes cannot be read; it is tried again"),
-            }
+    async fn confirm(&self) {
+        while let Err(error) = self.context.cluster.confirm(&self.client, &self.scopes).await {
+            tracing::warn!(%error, "rollouts and routes cannot be read; it is tried again");
             sleep(AGAIN).await;
         }
     }

@@ -50,7 +50,8 @@ fn all() -> BTreeMap<&'static str, Value> {
     let entry = json!({"featureUid": "f", "live": {"uid": "u", "digest": "0123456789abcdef0123456789abcdef"}, "weightBp": 0, "epoch": 3, "attempt": 1});
     let filled = Filled { owner: &filled, spec: &spec, resources: None };
     let restated = BackfillSpec { mode: restate, ..spec.clone() };
-    let [archiving, archive_network] = archive(&place(), &[signal.clone(), owner("SignalRevision", "rating-bcdefghijk")], &archived);
+    let another = Owner { uid: "11111111-2222-3333-4444-666666666666".to_owned(), ..owner("SignalRevision", "rating-bcdefghijk") };
+    let [archiving, archive_network] = archive(&place(), &[signal.clone(), another], &archived);
     BTreeMap::from([
         ("plan-configmap", plan_of(&place(), &revision)),
         ("prepare-job", prepare(&place(), &revision)),

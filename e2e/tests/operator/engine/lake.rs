@@ -6,7 +6,7 @@ use tress_configs::Plan;
 use tress_configs::job::{BaseMade, Demanded, Facts, HistoryIs, Outcome, PlanIs, Report, Role};
 
 /// How many tasks a backfill has.
-pub const TASKS: u64 = 3;
+pub const TASKS: u64 = 2;
 const PARTITIONS: u32 = 4;
 
 /// Of all namespaces.

@@ -65,7 +65,9 @@ fn of_one(object: &Value) -> Vec<String> {
     if ready == Some("True") && stalled.is_some() {
         broken.push("it is Ready and Stalled".to_owned());
     }
-    if ready == Some("False") && reconciling.is_none() && stalled.is_none() {
+    // What something newer took the place of is not Ready, and nobody has to do anything about it.
+    let is_overtaken = text(object, "/status/phase") == "Superseded";
+    if ready == Some("False") && reconciling.is_none() && stalled.is_none() && !is_overtaken {
         broken.push("it is not Ready, and neither Reconciling nor Stalled says why".to_owned());
     }
     broken

@@ -73,12 +73,12 @@ async fn fifty_definitions_in_any_order_make_one_attempt_a_feature_and_those_wit
     let world = World::begin("fifty", Mood { slow: Duration::from_millis(5), ..Mood::CALM }).await;
     let operator = world.operator().await;
     let mut definitions = Vec::new();
-    for n in 0..20 {
+    for n in 0..12 {
         let name = format!("s-{n}");
         definitions.push(("SignalDefinition", if n % 7 == 3 { mistaken(signal(&name)) } else { signal(&name) }));
     }
-    let read_by = |n: usize| [n % 20, (n * 7 + 1) % 20];
-    for n in 0..30 {
+    let read_by = |n: usize| [n % 12, (n * 7 + 1) % 12];
+    for n in 0..38 {
         let signals: BTreeSet<String> = read_by(n).iter().map(|s| format!("s-{s}")).collect();
         let signals: Vec<&str> = signals.iter().map(String::as_str).collect();
         definitions.push(("SequenceFeature", feature(&format!("f-{n}"), &signals)));
@@ -88,27 +88,27 @@ async fn fifty_definitions_in_any_order_make_one_attempt_a_feature_and_those_wit
         world.apply(kind, &world.at("movies"), definition).await;
     }
     let broken = |n: usize| read_by(n).iter().any(|s| s % 7 == 3);
-    let sound: Vec<String> = (0..30).filter(|n| !broken(*n)).map(|n| format!("f-{n}")).collect();
+    let sound: Vec<String> = (0..38).filter(|n| !broken(*n)).map(|n| format!("f-{n}")).collect();
     assert!(sound.len() > 15, "{sound:?}");
     world.until("all that can be are Ready", |_| sound.iter().all(|name| world.is_settled(name))).await;
     for name in &sound {
         assert_eq!(world.attempts(name), [(1, "Succeeded".to_owned())], "{name}");
     }
-    for n in (0..20).filter(|n| n % 7 == 3) {
+    for n in (0..12).filter(|n| n % 7 == 3) {
         let name = format!("s-{n}");
         assert_eq!(world.condition("SignalDefinition", &name, "Compiled"), ("False".to_owned(), "Invalid".to_owned()));
         assert_eq!(world.condition("SignalDefinition", &name, "Stalled").0, "True");
     }
-    for n in (0..30).filter(|n| broken(*n)) {
+    for n in (0..38).filter(|n| broken(*n)) {
         let name = format!("f-{n}");
         assert_ne!(world.condition("SequenceFeature", &name, "Compiled").0, "True", "{name}");
         assert!(world.attempts(&name).is_empty(), "{name}");
     }
     // What was wrong is corrected.
-    for n in (0..20).filter(|n| n % 7 == 3) {
+    for n in (0..12).filter(|n| n % 7 == 3) {
         world.define_signal(signal(&format!("s-{n}"))).await;
     }
-    world.until("all are Ready", |_| (0..30).all(|n| world.is_ready("SequenceFeature", &format!("f-{n}")))).await;
+    world.until("all are Ready", |_| (0..38).all(|n| world.is_ready("SequenceFeature", &format!("f-{n}")))).await;
     assert_eq!(world.repeated(), Vec::<String>::new());
     assert!(operator.is_running());
     world.finish().await;

@@ -37,7 +37,7 @@ async fn until(world: &World, nth: impl Fn(usize) -> usize, is_so: impl Fn() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_after_each_of_its_writes_comes_to_its_end() {
-    let world = World::begin("killed", Mood { slow: std::time::Duration::from_millis(5), ..Mood::CALM }).await;
+    let world = World::begin("killed-first", Mood { slow: std::time::Duration::from_millis(5), ..Mood::CALM }).await;
     world.define_signal(signal("rating")).await;
     world.define_feature(feature("recent", &["rating"])).await;
     let first = until(&world, |_| 1, || world.is_settled("recent")).await;
@@ -49,7 +49,7 @@ async fn an_operator_that_is_killed_after_each_of_its_writes_comes_to_its_end() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_is_killed_again_and_again_brings_changes_and_deletions_to_their_end() {
-    let world = World::begin("killed-on", Mood::CALM).await;
+    let world = World::begin("killed-later", Mood::CALM).await;
     let experimental = |name: &str| with(feature(name, &["rating"]), "/spec/definition/lifecycle", json!("Experimental"));
     let fate = Arc::clone(&world.fate);
     let nth = |n: usize| 1 + fate.one_of(7, &format!("nth {n}"));

@@ -68,6 +68,7 @@ async fn when_the_leader_is_killed_another_one_acts_before_long() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_without_an_api_server_ends_nothing_and_goes_on_when_it_comes_back() {
     let (world, operator) = live("outage").await;
+    world.rest(Duration::from_secs(1)).await;
     let before = operator.proxy.calls.changes().len();
     operator.proxy.go_away();
     world

@@ -159,6 +159,7 @@ fn what_cannot_be_accepted_says_why_and_leaves_what_was() {
     assert_eq!(refused(|seen| seen.limits.semantics = Some("m".to_owned())), (Reason::SemanticsUnsupported, true));
     assert_eq!(refused(|seen| seen.limits.pool = Some("m".to_owned())), (Reason::Invalid, true));
     assert_eq!(refused(|seen| seen.limits.crowded = Some("m".to_owned())), (Reason::Waiting, true));
+    assert_eq!(refused(|seen| seen.limits.unsettled = Some("m".to_owned())), (Reason::Waiting, true));
     assert_eq!(refused(|seen| seen.attempts = vec![rollout(4, "b", json!({"phase": "Loading"}))]), (Reason::InProgress, true));
 }
 
