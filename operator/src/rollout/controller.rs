@@ -34,11 +34,7 @@ pub fn triggers() -> Triggers {
         .when(
             |cluster| &cluster.rollouts,
             |context, ended| {
-                if ended.status.as_ref().is_some_and(|status| status.phase.is_some_and(frees)) {
-                    going(context, |r| waits(r))
-                } else {
-                    Vec::new()
-                }
+                if ended.status.as_ref().is_some_and(|status| status.phase.is_some_and(frees)) { going(context, waits) } else { Vec::new() }
             },
         )
         .when(|cluster| &cluster.features, |context, feature| of_feature(context, &Key::of(feature)))

@@ -29,7 +29,7 @@ fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
     match reason {
         Reason::AttemptFailed | Reason::OperatorTooOld => says.push(Says::new(ConditionType::Stalled, Truth::True, reason, message)),
         Reason::InProgress | Reason::Waiting | Reason::Paused => {
-            says.push(Says::new(ConditionType::Reconciling, Truth::True, reason, message))
+            says.push(Says::new(ConditionType::Reconciling, Truth::True, reason, message));
         }
         _ => {}
     }

@@ -176,7 +176,7 @@ fn who_does_without_a_comparison_begins_anew_and_nobody_else() {
     let begins = |status: &Value, forced: bool, feature: fn(&mut Value)| {
         let attempt = changed_rollout(4, "b", status.clone(), |r| {
             if forced {
-                r["spec"]["forced"] = json!(true)
+                r["spec"]["forced"] = json!(true);
             }
         });
         decide(&Observed { attempts: vec![attempt], ..seen(feature) }, at(1000)).begin.is_some()
