@@ -89,10 +89,14 @@ impl Observed {
     }
 }
 
-/// The job of this name.
+/// The job of this name that `owner`, a UID, owns. One of an earlier object of the owner's name is not it: what that did is of other data. It
+/// goes when the job is made.
 #[must_use]
-pub fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Observed {
+pub fn observe(cluster: &Cluster, (namespace, name): (&str, &str), owner: &str) -> Observed {
     let Some(job) = cluster.jobs.get(namespace, name) else { return Observed::missing() };
+    if !job.owner_references().iter().any(|reference| reference.uid == owner) {
+        return Observed { job: Some(job), ..Observed::missing() };
+    }
     let made_for = job.labels().get(label::OF).cloned().unwrap_or_default();
     let uid = job.uid().unwrap_or_default();
     let is_of_it = |pod: &Arc<Pod>| pod.owner_references().iter().any(|owner| owner.uid == uid);

@@ -191,7 +191,9 @@ fn definitions_that_compile_are_taken_as_they_are() {
 #[test]
 fn workloads_are_taken_without_a_warning_where_the_restricted_standard_is_enforced() {
     let server = Server::shared();
-    server.namespace("movies");
+    for namespace in ["movies", "tress"] {
+        server.namespace(namespace);
+    }
     let golden = repository().join("operator/golden");
     let mut taken = 0;
     for file in fs::read_dir(golden).unwrap().map(|f| f.unwrap().path()) {

@@ -117,7 +117,9 @@ fn report(role: Role, ended: Result<Ended>) -> Report {
 }
 
 async fn in_the_world(platform_file: &Path, command: Command) -> Result<Ended> {
-    let (platform, following) = Platform::open(platform_file, Arc::new(SystemClock))?;
+    // A file that was named and is not there is a mistake in the call.
+    let opened = Platform::open(platform_file, Arc::new(SystemClock));
+    let (platform, following) = opened.map_err(|e| if e.kind() == ErrorKind::NotFound { Error::invalid(e.to_string()) } else { e })?;
     let shutdown = CancellationToken::new();
     let listening = tokio::spawn(telemetry::until_told_to_stop(shutdown.clone()));
     let following = tokio::spawn(following.run(platform.clone(), LOOK, shutdown.clone()));

@@ -70,7 +70,8 @@ pub(super) fn observe(context: &Context, key: &Key, now: Timestamp) -> Option<Lo
     let revision = cluster.signal_revisions.get(namespace, &backfill.spec.revision);
     let revision = revision.filter(|r| r.metadata.deletion_timestamp.is_none());
     let definition = revision.as_ref().and_then(|revision| cluster.signals.get(namespace, &revision.spec.signal));
-    let job = |job| jobs::observe(cluster, namespace, &name::job(name, job));
+    let uid = backfill.uid().unwrap_or_default();
+    let job = |job| jobs::observe(cluster, (namespace, &name::job(name, job)), &uid);
     let (plan, work, seal) = (job(Job::Plan), job(Job::Work), job(Job::Seal));
     let waits = waits(cluster, &backfill, revision.as_deref(), definition.as_deref());
     let (planned, plan_again) = patiently(&plan, now);

@@ -76,7 +76,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     let mut facts = Facts {
         there: seen,
         read: !look.needed.readers(&record.uid).is_empty(),
-        drop: jobs::observe(&context.cluster, &key.namespace, &name::job(&key.name, Job::Drop)),
+        drop: jobs::observe(&context.cluster, (&key.namespace, &name::job(&key.name, Job::Drop)), &map.uid().unwrap_or_default()),
     };
     if !facts.there && !facts.read {
         // The caches may be behind, or may not show its namespace any more.

@@ -43,7 +43,7 @@ pub fn observe(context: &Context, key: &Key) -> Option<Observed> {
         entry: map.and_then(|map| entry::of(&map, &spec.feature)),
         pods: hear(context, (&key.namespace, &spec.pool), Some(&spec.feature)),
         asked,
-        refused: refused(context, &key.namespace, &spec.target.revision),
+        refused: refused(context, &key.namespace, (&spec.target.revision, &spec.target.uid)),
         feature,
         target,
         signals,
@@ -62,14 +62,14 @@ fn signal(context: &Context, pin: &PinnedSignal, target: &str) -> Signal {
         pinned: pin.clone(),
         is_changed: false,
         is_covered: revision.as_deref().is_some_and(|revision| covers(revision, list.as_deref(), target)),
-        refused: refused(context, namespace, &pin.revision),
+        refused: refused(context, namespace, (&pin.revision, &pin.uid)),
         revision,
     }
 }
 
 /// When a revision's `prepare` job found that trying again changes nothing, and why.
-fn refused(context: &Context, namespace: &str, revision: &str) -> Option<(Timestamp, String)> {
-    let job = jobs::observe(&context.cluster, namespace, &name::job(revision, Job::Prepare));
+fn refused(context: &Context, namespace: &str, (revision, uid): (&str, &str)) -> Option<(Timestamp, String)> {
+    let job = jobs::observe(&context.cluster, (namespace, &name::job(revision, Job::Prepare)), uid);
     job.ended.filter(|_| job.is_contradicted()).map(|ended| (ended, job.reasons()))
 }
 

@@ -67,7 +67,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
         needed: look.needed.of(&uid),
         wanted: wanted(context, &revision),
         unprepared: unprepared(context, &revision),
-        job: jobs::observe(&context.cluster, &key.namespace, &name::job(&key.name, Job::Prepare)),
+        job: jobs::observe(&context.cluster, (&key.namespace, &name::job(&key.name, Job::Prepare)), &uid),
         asked: asked(context, &revision),
         revision,
     };

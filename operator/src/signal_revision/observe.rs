@@ -137,8 +137,8 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
     let definition = definition.filter(|definition| definition.metadata.deletion_timestamp.is_none());
     let platform = context.platform.now();
     let list = cluster.maps.get(namespace, &demands::list_of(name));
-    let backfills = cluster.backfills.within(namespace).into_iter().filter(|backfill| backfill.spec.revision == *name).collect();
-    let job = |job| jobs::observe(cluster, namespace, &name::job(name, job));
+    let backfills = cluster.backfills.within(namespace).into_iter().filter(|backfill| is_of(backfill, &revision)).collect();
+    let job = |job| jobs::observe(cluster, (namespace, &name::job(name, job)), &uid);
     let stream = cluster.deployments.get(namespace, name).map(|deployment| stream(cluster, &deployment));
     let is_behind = stream.as_ref().is_some_and(|stream| stream.image != platform.engine.image);
     let mut facts = Facts {
@@ -164,6 +164,19 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
     };
     facts.schedule = facts.backfill_runtime().and_then(schedule);
     Some((facts, look.again))
+}
+
+/// Whether a backfill is of this very revision, not of an earlier one of its name: that made other data.
+fn is_of(backfill: &Backfill, revision: &SignalRevision) -> bool {
+    if backfill.spec.revision != revision.name_any() {
+        return false;
+    }
+    let owner = backfill.owner_references().iter().find(|owner| owner.kind == "SignalRevision");
+    // One that a person made belongs to nobody.
+    owner.map_or_else(
+        || backfill.creation_timestamp() >= revision.creation_timestamp(),
+        |owner| Some(&owner.uid) == revision.metadata.uid.as_ref(),
+    )
 }
 
 fn schedule(runtime: &BackfillRuntime) -> Option<(Schedule, TimeZone)> {
