@@ -23,6 +23,10 @@ demo-cluster: ## Tress on a real Kubernetes: Helm, kubectl apply, events by Kafk
 test: ## everything that proves it: lints, unit, property, fault and CLI tests
 	@scripts/test
 
+.PHONY: test-cluster
+test-cluster: ## the tests on a real Kubernetes, with Kafka, S3 and the chart (Linux, root; about 20 minutes)
+	@e2e/check
+
 .PHONY: bench
 bench: ## measure beside peers on the same data; writes docs/benchmarks.md
 	@scripts/bench
