@@ -259,8 +259,9 @@ async fn records_of_several_schemas_stream_as_they_are_folded_also_without_the_r
     let log = platform_with.log("main").unwrap();
     log.create(&topic, 1).await.unwrap();
 
+    // It may be registered yet.
     let error = prepare::signal(&platform_with, &plan, &uid).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains(&format!("subject {subject}, version latest: there is none")), "{error}");
     let ids = register_all(registry, &subject).await;
     let revision = prepare::signal(&platform_with, &plan, &uid).await.unwrap();
