@@ -50,6 +50,6 @@ fn every_mistake_is_told_at_once_with_its_place() {
         .replace("[1, 2]", "[2, 1]")
         .replace("lake: lake,", "lake: lakes,");
     let found = places(&bad);
-    let wanted = ["outputs.lake 5:17", "pools 6:1", "pools.Deflt 6:9", "pools.Deflt.disk 6:36", "engine.semantics 8:46"];
+    let wanted = ["outputs.lake 5:17", "pools 6:1", "pools.Deflt 6:9", "pools.Deflt.disk 6:36", "engine.semantics 8:35"];
     assert_eq!(found, wanted);
 }
