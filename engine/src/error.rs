@@ -21,6 +21,17 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Whether the same may work later, without a change of what was given.
+    #[must_use]
+    pub const fn may_work_later(self) -> bool {
+        match self {
+            Self::Unavailable | Self::Full | Self::Conflict | Self::Internal => true,
+            Self::Invalid | Self::NotFound | Self::Corrupt => false,
+        }
+    }
+}
+
 /// Verb and object first, the cause behind it: `read manifest signals/…/3.json: not found`.
 pub struct Error {
     kind: ErrorKind,

@@ -278,8 +278,5 @@ impl Revisions {
 
 /// Whether a pause alone may help; else somebody has to do something.
 const fn may_work_soon(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal | ErrorKind::NotFound => true,
-        ErrorKind::Invalid | ErrorKind::Corrupt => false,
-    }
+    kind.may_work_later() || matches!(kind, ErrorKind::NotFound)
 }

@@ -105,12 +105,9 @@ fn report(role: Role, ended: Result<Ended>) -> Report {
     match ended {
         Ok(Ended { outcome, facts }) => Report::new(role, outcome, facts),
         Err(error) => {
-            let outcome = match error.kind() {
-                // A topic, a table, a revision: somebody may make it yet.
-                ErrorKind::NotFound if role == Role::Prepare => Outcome::FailedForNow,
-                ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal => Outcome::FailedForNow,
-                ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt => Outcome::Failed,
-            };
+            // A topic, a table, a revision: somebody may make it yet.
+            let may_come = role == Role::Prepare && error.kind() == ErrorKind::NotFound;
+            let outcome = if may_come || error.kind().may_work_later() { Outcome::FailedForNow } else { Outcome::Failed };
             Report { reasons: vec![error.to_string()], ..Report::new(role, outcome, None) }
         }
     }

@@ -14,7 +14,7 @@ use super::revision::Prepared;
 use super::{Ended, World, backfill};
 use crate::backfill::in_effect;
 use crate::clock::Clock;
-use crate::error::{Context, Error, ErrorKind, Result};
+use crate::error::{Context, Error, Result};
 
 /// How long it is slept at most: the machine may sleep, too, and its clock may be set.
 const LOOK: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ async fn at_each_time(
                     (last, again, *trouble.lock()) = (due, pace.again, None);
                     continue;
                 }
-                Err(error) if may_work_later(error.kind()) => {
+                Err(error) if error.kind().may_work_later() => {
                     tracing::warn!(%error, pause = ?again, "a fold that is due failed; trying again after a pause");
                     *trouble.lock() = Some(error.to_string());
                     let pause = again;
@@ -97,17 +97,11 @@ async fn at_each_time(
     Ok(())
 }
 
-const fn may_work_later(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal => true,
-        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::FixedClock;
+    use crate::error::ErrorKind;
 
     const MINUTE: i64 = 60_000_000;
     const DAY: i64 = 24 * 60 * MINUTE;

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How long a task that ended waits before it is begun again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +218,7 @@ where
             Err(error) => error,
             Ok(()) => Error::internal(format!("{role} ended, though nobody stopped it")),
         };
-        if !may_work_later(error.kind()) {
+        if !error.kind().may_work_later() {
             health.ended(role, &error, Now::Failed);
             if !role.comes_back() {
                 tracing::error!(%role, %error, "a task of a signal has failed and is not begun again");
@@ -255,18 +255,12 @@ async fn once(role: Role, task: impl Future<Output = Result<()>> + Send + 'stati
     }
 }
 
-const fn may_work_later(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Conflict | ErrorKind::Internal => true,
-        ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     const QUICK: Pauses = Pauses { first: Duration::from_millis(2), longest: Duration::from_millis(8), calm: Duration::from_secs(60) };
 
