@@ -207,3 +207,6 @@ pub enum Configuration {
     Good,
     Bad,
 }
+
+#[cfg(test)]
+mod tests;
