@@ -5,6 +5,7 @@
 
 mod definitions;
 mod disruption;
+mod documented;
 mod mistakes;
 mod movielens;
 #[path = "../../../engine/tests/servers/ratings.rs"]
