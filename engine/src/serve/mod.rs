@@ -50,7 +50,10 @@ pub use reader::{Outcome, Outcomes, Reader};
 pub use refusal::{Code, Refusal};
 pub use registry::{Registry, Revision, State};
 pub use request::{Ask, Choice, Wanted};
-pub use route::{Absent, Applied, Pinned, Polled, ROUTE_VERSION, Refused, Route, RouteFile, Routes, Table, Watch, follow, parse_name};
+pub use route::{
+    Absent, Applied, Pinned, Polled, ROUTE_VERSION, Refused, Route, RouteFile, Routes, Table, Watch, follow, parse_name,
+    write as write_routes,
+};
 pub use schema::{digest, plain};
 pub use server::{Addresses, Server, Settings};
 

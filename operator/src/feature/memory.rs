@@ -21,7 +21,7 @@ struct Kept {
     /// By what is read and what is declared.
     changes: Mutex<HashMap<String, Change>>,
     /// By the UID of an attempt, the route that it has written last, and since when this process knows.
-    routed: Mutex<HashMap<String, (i64, Timestamp)>>,
+    routed: Mutex<HashMap<String, (u64, Timestamp)>>,
 }
 
 impl Memory {
@@ -50,7 +50,7 @@ impl Memory {
     }
 
     /// Since when a route of this epoch is there, as far as this process knows.
-    pub fn routed(&self, attempt: &str, epoch: i64, now: Timestamp) -> Timestamp {
+    pub fn routed(&self, attempt: &str, epoch: u64, now: Timestamp) -> Timestamp {
         let mut routed = self.0.routed.lock().unwrap_or_else(PoisonError::into_inner);
         if routed.len() >= REMEMBERED {
             routed.clear();

@@ -31,9 +31,9 @@ pub struct Known {
     /// What an attempt that has not ended replaced.
     pub baking: Option<Pinned>,
     /// The greatest epoch that a status or a pod has of this feature.
-    pub epoch: i64,
+    pub epoch: u64,
     /// The number of the attempt that wishes.
-    pub attempt: Option<i64>,
+    pub attempt: Option<u64>,
     /// What the feature promises; `None` = that is not known, and what was told stays.
     pub contract: Option<Contract>,
 }
@@ -94,7 +94,7 @@ mod tests {
         Known { feature_uid: "f".to_owned(), attempt: Some(2), ..Known::default() }
     }
 
-    fn entry(live: &str, epoch: i64) -> Entry {
+    fn entry(live: &str, epoch: u64) -> Entry {
         Entry { feature_uid: Some("f".to_owned()), live: Some(pinned(live)), epoch, attempt: Some(1), ..Entry::default() }
     }
 
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn epochs_only_rise_and_what_is_read_changes_by_cutting_over_only(wishes in prop::collection::vec((wish(), 0i64..9, any::<bool>()), 1..40)) {
+        fn epochs_only_rise_and_what_is_read_changes_by_cutting_over_only(wishes in prop::collection::vec((wish(), 0u64..9, any::<bool>()), 1..40)) {
             let mut current: Option<Entry> = None;
             for (wish, epoch, asked) in wishes {
                 let asked = if asked { vec![pinned("o")] } else { Vec::new() };
@@ -208,7 +208,7 @@ mod tests {
                     Wish::CutOver(target) | Wish::Retire(target) => prop_assert_eq!(next.live.as_ref(), Some(target)),
                     Wish::Keep | Wish::Load(_) | Wish::DropTrial(_) => prop_assert_eq!(&next.live, &before.live),
                 }
-                let named: Vec<_> = next.revisions().collect();
+                let named: Vec<_> = next.live.iter().chain(&next.trial).chain(&next.loaded).collect();
                 let mut once = named.clone();
                 once.sort();
                 once.dedup();

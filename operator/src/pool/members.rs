@@ -93,8 +93,8 @@ fn of(seen: Seen<'_>) -> Option<Member> {
     let name = format!("{}/{}", feature.namespace().unwrap_or_default(), feature.name_any());
     let live = status.and_then(|status| status.live.as_ref());
     let read = live.and_then(|live| revisions.iter().find(|revision| revision.name_any() == live.revision));
-    let written = here().filter_map(|attempt| attempt.status.as_ref()?.epoch).max().unwrap_or_default();
-    let told = live.filter(|_| is_endpoint).map_or(0, |live| live.epoch);
+    let written = here().filter_map(|attempt| attempt.status.as_ref()?.epoch).map(entry::heard).max().unwrap_or_default();
+    let told = live.filter(|_| is_endpoint).map_or(0, |live| entry::heard(live.epoch));
     let baking = going.filter(|attempt| phase(attempt) == Some(Phase::CuttingOver)).and_then(|attempt| attempt.spec.previous.as_ref());
     let pins: Vec<(Pinned, Timestamp)> = revisions.iter().filter_map(|revision| asked(revision, now)).collect();
     let known = Known {

@@ -22,7 +22,7 @@ pub struct Wished<'a> {
     pub feature: &'a str,
     pub wish: Wish,
     /// The number of the attempt.
-    pub attempt: i64,
+    pub attempt: u64,
 }
 
 /// Puts the route as it has to be, if it is not: of every feature of the pool, and of one as an attempt wishes. Gives back when it is
@@ -43,7 +43,7 @@ pub async fn write(context: &Context, place: (&str, &str), wished: Option<&Wishe
     }
     let (namespace, pool) = place;
     let here = Place { namespace: namespace.to_owned(), image: String::new(), secrets: Vec::new() };
-    let object = workload::route(&here, pool, &entry::values(&next));
+    let object = workload::route(&here, pool, &next);
     let mut object: ConfigMap =
         serde_json::from_value(object).map_err(|e| Error::invalid(format!("the route of {namespace}/{pool} was rendered wrongly: {e}")))?;
     object.metadata.resource_version = map.as_deref().and_then(|map| map.metadata.resource_version.clone());
@@ -112,8 +112,8 @@ fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
         trial: trial.map(pinned),
         loaded: loaded.into_iter().map(pinned).collect(),
         weight_bp,
-        epoch: u64::try_from(epoch).unwrap_or_default(),
-        attempt: attempt.and_then(|attempt| u64::try_from(attempt).ok()),
+        epoch,
+        attempt,
         contract: contract.map(|Contract { freshness, complete_within }| proto::Contract {
             freshness_p99_ms: freshness.map(|freshness| freshness.p99.millis()),
             complete_within_ms: complete_within.map(Duration::millis),
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::pool::follow::Known;
 
-    fn entry(live: &str, epoch: i64) -> Entry {
+    fn entry(live: &str, epoch: u64) -> Entry {
         let live = Pinned { uid: live.to_owned(), digest: live.to_owned() };
         Entry { feature_uid: Some("f".to_owned()), live: Some(live), epoch, ..Entry::default() }
     }

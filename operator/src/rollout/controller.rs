@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::label;
 use crate::name::{self, Occasion};
-use crate::pool::entry::Pinned;
+use crate::pool::entry::{self, Pinned};
 use crate::pool::follow::Wish;
 use crate::pool::of_routes;
 use crate::pool::routes::{self, Wished};
@@ -84,7 +84,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
         Decision::Act { effect, waiting, until } => {
             let epoch = act(context, &seen, effect).await?;
             let waiting = waits_for(&seen, now).map_or_else(|| waiting.clone(), |exactly| format!("{waiting}: {exactly}"));
-            let status = RolloutStatus { epoch: epoch.or(status.epoch), ..status };
+            let status = RolloutStatus { epoch: epoch.map(entry::told).or(status.epoch), ..status };
             say(context, &seen, &status, Some(&waiting)).await?;
             Ok(again(&status, until, now))
         }
@@ -114,7 +114,7 @@ fn again(status: &RolloutStatus, until: Option<Timestamp>, now: Timestamp) -> Ne
 }
 
 /// Brings an effect about, again and again. Gives back the epoch of the route that it wrote.
-async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Option<i64>> {
+async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Option<u64>> {
     let target = Pinned::from(&seen.spec().target);
     match effect {
         // Jobs and streams follow from the phase: they are made for whatever is needed.
@@ -136,17 +136,17 @@ async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Optio
     }
 }
 
-async fn wish(context: &Context, seen: &Observed, wish: Wish) -> Result<Option<i64>> {
+async fn wish(context: &Context, seen: &Observed, wish: Wish) -> Result<Option<u64>> {
     let (namespace, spec) = (seen.rollout.namespace().unwrap_or_default(), seen.spec());
     let place = (namespace.as_str(), spec.pool.as_str());
-    let wished = Wished { feature: &spec.feature, wish, attempt: i64::from(spec.attempt) };
+    let wished = Wished { feature: &spec.feature, wish, attempt: u64::try_from(spec.attempt).unwrap_or_default() };
     let entry = routes::wish(context, place, &wished).await?;
     context.pods.attend(place.0, place.1);
     Ok(entry.map(|entry| entry.epoch))
 }
 
 /// Tells pods once more that have not taken the route.
-async fn remind(context: &Context, seen: &Observed, epoch: Option<i64>) {
+async fn remind(context: &Context, seen: &Observed, epoch: Option<u64>) {
     let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
     let heard = Heard { pods: &seen.pods, feature: &name, now: context.clock.now() };
     if epoch.is_some_and(|epoch| !heard.acknowledged(epoch)) {
@@ -155,7 +155,7 @@ async fn remind(context: &Context, seen: &Observed, epoch: Option<i64>) {
 }
 
 /// A pod that does not take what is read from now on goes, and another comes in its place.
-async fn replace(context: &Context, seen: &Observed, epoch: Option<i64>) -> Result<()> {
+async fn replace(context: &Context, seen: &Observed, epoch: Option<u64>) -> Result<()> {
     let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
     let now = context.clock.now();
     let Some(epoch) = epoch else { return Ok(()) };

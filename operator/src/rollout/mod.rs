@@ -55,7 +55,7 @@ pub struct Route {
     /// UIDs of what else stays loaded.
     pub loaded: Vec<String>,
     /// Of this feature's entry.
-    pub epoch: i64,
+    pub epoch: u64,
     /// Every running pod of the pool reports this epoch.
     pub acknowledged: bool,
     /// The same, from the file that it mounts.
