@@ -1,10 +1,12 @@
 //! The route: which revision of a feature answers for which entity. Whoever decides it writes it, and pods that serve follow it.
 
 mod file;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 pub use file::{NotARoute, ROUTE_VERSION, RouteFile, parse_name};
+pub use words::Words;
 
 use crate::definition::Contract;
 
@@ -40,6 +42,9 @@ pub struct Route {
     /// did not know. An empty one promises nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
+    /// What people say of the feature; it decides nothing about what is read. Absent = whoever wrote the route did not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Words>,
 }
 
 /// A revision, exactly.

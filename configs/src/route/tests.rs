@@ -19,13 +19,14 @@ fn a_file_reads_back_as_it_was_written() {
         epoch: 7,
         attempt: Some(3),
         contract: serde_json::from_str(r#"{"freshness": {"p99": "10s"}, "completeWithin": "1d"}"#).unwrap(),
+        about: Some(Words { description: "What was read.".to_owned(), owners: vec!["team@example.com".to_owned()] }),
     };
     let bare = Route { epoch: 1, ..Route::default() };
     let file = RouteFile { features: [("a/b".to_owned(), full.clone()), ("a/c".to_owned(), bare)].into(), ..RouteFile::default() };
     let text = concat!(
         r#"{"version":1,"features":{"a/b":{"featureUid":"f","live":{"uid":"a","digest":"digest-a"},"trial":{"uid":"b","digest":"digest-b"},"#,
         r#""loaded":[{"uid":"c","digest":"digest-c"},{"uid":"a","digest":"digest-a"}],"weightBp":250,"epoch":7,"attempt":3,"#,
-        r#""contract":{"freshness":{"p99":"10s"},"completeWithin":"1d"}},"a/c":{"weightBp":0,"epoch":1}}}"#
+        r#""contract":{"freshness":{"p99":"10s"},"completeWithin":"1d"},"about":{"description":"What was read.","owners":["team@example.com"]}},"a/c":{"weightBp":0,"epoch":1}}}"#
     );
     assert_eq!(serde_json::to_string(&file).unwrap(), text);
     assert_eq!(read(text), file);

@@ -1,6 +1,7 @@
 use super::fixture::*;
 use tress_configs::definition::{Contract, Freshness};
 use tress_configs::duration::Duration;
+use tress_configs::route::Words;
 
 use crate::base::Manifest;
 use crate::error::ErrorKind;
@@ -243,10 +244,14 @@ async fn a_pool_says_stale_by_the_contract_that_its_route_carries() {
     world.route(&[(RATED, carrying(promising(day), 2))]).await;
     until("a day is long enough", async || degraded().await.is_empty().then_some(())).await;
     let never = Contract { freshness: None, complete_within: None };
-    world.route(&[(RATED, carrying(never, 3))]).await;
+    let words = Words { description: "The last ratings.".to_owned(), owners: vec!["team@example.com".to_owned()] };
+    let told = pool.client().await.describe(RATED, None).await.expect("a description");
+    assert_eq!((told.description, told.owners), (String::new(), Vec::new()), "nobody said what people say of it");
+    world.route(&[(RATED, Route { about: Some(words.clone()), ..carrying(never, 3) })]).await;
     until("nothing is promised any more", async || {
         let described = pool.client().await.describe(RATED, None).await.expect("a description");
-        (described.contract.is_some_and(|c| c.freshness_p99_ms.is_none()) && degraded().await.is_empty()).then_some(())
+        let is_told = described.description == words.description && described.owners == words.owners;
+        (is_told && described.contract.is_some_and(|c| c.freshness_p99_ms.is_none()) && degraded().await.is_empty()).then_some(())
     })
     .await;
     pool.stop().await;

@@ -1,6 +1,7 @@
 //! The next entry of a feature in a pool's route: from what it is, what is wished, and what else is known.
 
 use tress_configs::definition::Contract;
+use tress_configs::route::Words;
 
 use super::entry::{Entry, Pinned};
 
@@ -36,6 +37,8 @@ pub struct Known {
     pub attempt: Option<u64>,
     /// What the feature promises; `None` = that is not known, and what was told stays.
     pub contract: Option<Contract>,
+    /// What people say of it; `None` = that is not known, and what was told stays.
+    pub about: Option<Words>,
 }
 
 /// The entry that takes the place of `entry`; `None` = it stays as it is, or there is none.
@@ -43,13 +46,14 @@ pub struct Known {
 /// Guarantees: what is read changes by `CutOver` and `Retire` only; the epoch goes up with every change, above all that anybody has seen.
 #[must_use]
 pub fn follow(entry: Option<&Entry>, wish: &Wish, known: &Known) -> Option<Entry> {
-    let Known { feature_uid, live, asked, baking, epoch: seen, attempt, contract } = known;
+    let Known { feature_uid, live, asked, baking, epoch: seen, attempt, contract, about } = known;
     // An object of the same name that is gone: what was read went with it.
     let ours = entry.filter(|entry| entry.feature_uid.as_deref().is_none_or(|uid| uid == feature_uid));
     let lost = || Entry { live: live.clone(), ..Entry::default() };
     let before = ours.cloned().unwrap_or_else(lost);
     let contract = contract.clone().or_else(|| before.contract.clone());
-    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, contract, ..before.clone() };
+    let about = about.clone().or_else(|| before.about.clone());
+    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, contract, about, ..before.clone() };
     let mut beside = asked.clone();
     match wish {
         Wish::Keep => beside.extend(baking.clone()),
@@ -181,6 +185,10 @@ mod tests {
         let second = follow(Some(&first), &Wish::Keep, &promise(r#"{"completeWithin": "1d"}"#)).unwrap();
         assert!(second.epoch == 6 && second.live == first.live && second.contract != first.contract);
         assert_eq!(follow(Some(&second), &Wish::Keep, &known()), None);
+        let saying = Known { about: Some(Words { description: "Newest first.".to_owned(), owners: Vec::new() }), ..known() };
+        let third = follow(Some(&second), &Wish::Keep, &saying).unwrap();
+        assert!(third.epoch == 7 && third.about == saying.about && third.contract == second.contract);
+        assert_eq!((follow(Some(&third), &Wish::Keep, &saying), follow(Some(&third), &Wish::Keep, &known())), (None, None));
     }
 
     fn wish() -> impl Strategy<Value = Wish> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tress_configs::definition::Contract;
+use tress_configs::route::Words;
 use tress_crds::definition::SequenceFeature;
 use tress_crds::rollout::Phase;
 use tress_crds::{SequenceRevision, SequenceRollout};
@@ -104,6 +105,7 @@ fn of(seen: Seen<'_>) -> Option<Member> {
         epoch: written.max(told).max(Heard { pods, feature: &name, now }.epoch()),
         attempt: None,
         contract: Some(feature.spec.definition.contract.clone().unwrap_or(Contract { freshness: None, complete_within: None })),
+        about: Some(Words::of(&feature.spec.definition)),
         asked: pins.iter().map(|(pinned, _)| pinned.clone()).collect(),
     };
     // A trial of nobody: its attempt has ended, or is gone.

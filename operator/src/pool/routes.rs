@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use tress_configs::definition::Contract;
 use tress_configs::duration::Duration;
+use tress_configs::route::Words;
 
 use super::entry::{self, Entry, Pinned};
 use super::follow::{Wish, follow};
@@ -103,7 +104,7 @@ fn one(before: Option<&Entry>, Member { wish, known, until: _ }: &Member, wished
 }
 
 fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
-    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt, contract } = entry.clone();
+    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt, contract, about } = entry.clone();
     let pinned = |Pinned { uid, digest }: Pinned| proto::PinnedRevision { uid, digest };
     proto::Route {
         feature: format!("{namespace}/{feature}"),
@@ -118,6 +119,7 @@ fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
             freshness_p99_ms: freshness.map(|freshness| freshness.p99.millis()),
             complete_within_ms: complete_within.map(Duration::millis),
         }),
+        about: about.map(|Words { description, owners }| proto::Words { description, owners }),
     }
 }
 
@@ -149,8 +151,10 @@ mod tests {
     #[test]
     fn a_route_says_the_same_on_the_wire() {
         let contract = serde_json::from_str(r#"{"freshness": {"p99": "10s"}}"#).unwrap();
-        let said = Entry { attempt: Some(2), contract, ..entry("a", 9) };
-        let proto::Route { feature, feature_uid, live, epoch, attempt, contract, .. } = wire("movies", "recent", &said);
+        let about = Some(Words { description: "Newest first.".to_owned(), owners: vec!["team".to_owned()] });
+        let said = Entry { attempt: Some(2), contract, about, ..entry("a", 9) };
+        let proto::Route { feature, feature_uid, live, epoch, attempt, contract, about, .. } = wire("movies", "recent", &said);
+        assert_eq!(about.map(|about| (about.description, about.owners)), Some(("Newest first.".to_owned(), vec!["team".to_owned()])));
         assert_eq!(contract.map(|c| (c.freshness_p99_ms, c.complete_within_ms)), Some((Some(10_000), None)));
         assert_eq!((feature.as_str(), feature_uid.as_str(), epoch, attempt), ("movies/recent", "f", 9, Some(2)));
         assert_eq!(live.map(|live| live.uid), Some("a".to_owned()));

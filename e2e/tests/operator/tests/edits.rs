@@ -103,6 +103,8 @@ async fn what_does_not_change_the_data_starts_nothing_and_runtime_changes_in_pla
     let stream = world.stream("rating");
     let replicas = || number(&world.get("Deployment", &stream).unwrap(), "/spec/replicas");
     world.until("three pods stream", |_| replicas() == Some(3)).await;
+    let told = || world.routes()["recent"].about.clone().map(|about| about.description);
+    world.until("pods are told what people say of it", |_| told().as_deref() == Some("Newest first.")).await;
     world.until("it is Ready", |_| world.is_ready("SignalDefinition", "rating") && world.is_ready("SequenceFeature", "recent")).await;
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned())]);
     assert_eq!((world.versions("SignalRevision").len(), world.store.all("Deployment").len()), (revisions.len(), deployments));
