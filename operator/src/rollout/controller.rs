@@ -12,6 +12,8 @@ use super::seen::{Observed, Signal, facts, history, waits_for};
 use super::{Decision, Effect, Progress, decide, report};
 use crate::context::Context;
 use crate::error::Result;
+use crate::event::Tone;
+use crate::feature::target::FORCE;
 use crate::label;
 use crate::name::{self, Occasion};
 use crate::pool::entry::{self, Pinned};
@@ -25,6 +27,9 @@ use crate::queue::{Key, Next, Triggers};
 const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// How soon one is looked at again that waits for a window of its policy, or for the slot of somebody who is paused.
 const LATER: SignedDuration = SignedDuration::from_secs(30);
+
+/// The reason of the Event that tells of a forced attempt.
+const FORCED: &str = "Forced";
 
 /// What wakes an attempt: itself and others of its feature, its feature, revisions that it brings, backfills, streams, its pool.
 #[must_use]
@@ -79,6 +84,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
             // What the feature's pause lent it is not its own; what an intent says is.
             let paused = if is_held && next.handled == status.handled { status.paused } else { next.paused };
             say(context, &seen, &RolloutStatus { paused, ..next }, None).await?;
+            if status.phase.is_none() && seen.spec().forced == Some(true) {
+                tell_forced(context, &seen);
+            }
             Ok(Next::At(now))
         }
         Decision::Act { effect, waiting, until } => {
@@ -98,6 +106,16 @@ async fn say(context: &Context, seen: &Observed, status: &RolloutStatus, waiting
     let before = seen.rollout.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     context.events.transition(&*seen.rollout, &before, &told.conditions);
     Ok(())
+}
+
+/// A person sends a change to readers that nothing was compared for. Who it is the object does not say.
+fn tell_forced(context: &Context, seen: &Observed) {
+    let (attempt, target) = (seen.rollout.name_any(), &seen.spec().target.revision);
+    let note = format!("the attempt {attempt} brings {target} to readers without a comparison, as the annotation {FORCE} asks");
+    match &seen.feature {
+        Some(feature) => context.events.say(&**feature, Tone::Normal, FORCED, &note),
+        None => context.events.say(&*seen.rollout, Tone::Normal, FORCED, &note),
+    }
 }
 
 /// When it is looked at again though nothing changes.

@@ -64,6 +64,8 @@ async fn a_behavioural_change_needs_a_comparison_unless_it_is_forced_or_experime
     let retry = json!({"spec": {"intent": {"action": "Retry", "nonce": "1"}}});
     world.merge("SequenceRollout", &world.at("movies"), "recent-2", retry).await;
     world.until("what was forced is live", |_| world.live("recent") == held).await;
+    let forced = |event: &serde_json::Value| text(event, "/reason") == "Forced" && text(event, "/message").contains(&held);
+    world.until("an Event tells of it", |store| store.all("Event").iter().filter(|(_, event)| forced(event)).count() == 1).await;
     // Without gates it goes by itself.
     let experimental = with(feature("recent", &["rating"]), "/spec/definition/lifecycle", json!("Experimental"));
     world.define_feature(experimental).await;
