@@ -195,6 +195,10 @@ pub struct RolloutStatus {
     pub epoch: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// Since when nothing is done for it, because it or its feature is paused. What passes meanwhile does not count for the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub held_since: Option<Time>,
     /// The nonce of the intent that was acted upon last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -142,6 +142,7 @@ fn entered(before: &RolloutStatus, phase: Phase, reason: PhaseReason, message: &
         deadline: table::lasts(phase).and_then(|span| now.checked_add(span).ok()).map(Time),
         reason: Some(reason),
         message: Some(message.to_owned()).filter(|m| !m.is_empty()),
+        held_since: None,
         ..before.clone()
     }
 }

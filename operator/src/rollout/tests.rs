@@ -231,6 +231,31 @@ fn paused_nothing_is_done_and_resumed_it_goes_on() {
 }
 
 #[test]
+fn what_passes_while_it_is_paused_does_not_count_for_the_deadline() {
+    let spec = change(Class::Compatible);
+    let written = |status: &RolloutStatus, second| match decide(&spec, status, &nothing_yet(), at(second)) {
+        Decision::Write(next) => next,
+        other => panic!("{other:?}"),
+    };
+    let until = |status: &RolloutStatus| status.deadline.as_ref().map(|deadline| deadline.0);
+    let loading = RolloutStatus { phase: Some(Phase::Loading), deadline: Some(Time(at(100))), ..RolloutStatus::default() };
+    // Held by its feature at second 60, for a year.
+    let held = written(&RolloutStatus { paused: Some(true), ..loading.clone() }, 60);
+    assert_eq!((held.phase, held.held_since.clone()), (Some(Phase::Loading), Some(Time(at(60)))));
+    let year = 31_536_000;
+    let waits = Decision::Act { effect: Effect::Nothing, waiting: "paused".to_owned(), until: None };
+    assert_eq!(decide(&spec, &held, &nothing_yet(), at(year)), waits);
+    let resumed = written(&RolloutStatus { paused: None, ..held.clone() }, 60 + year);
+    assert_eq!((until(&resumed), resumed.held_since.clone()), (Some(at(100 + year)), None));
+    let goes_on = |second| matches!(decide(&spec, &resumed, &nothing_yet(), at(second)), Decision::Act { effect: Effect::Load, .. });
+    assert!(goes_on(60 + year) && goes_on(99 + year) && !goes_on(100 + year));
+    // Ended while it was held: nothing of it is left.
+    let aborted = decide(&wanting(Action::Abort, "1", spec.clone()), &held, &nothing_yet(), at(70));
+    let Decision::Write(aborted) = aborted else { panic!("{aborted:?}") };
+    assert_eq!((aborted.phase, aborted.held_since), (Some(Phase::Aborting), None));
+}
+
+#[test]
 fn retry_is_noted_at_an_end_without_success_and_only_there() {
     let retried = |phase| {
         let status = RolloutStatus { phase: Some(phase), ..RolloutStatus::default() };
