@@ -167,7 +167,7 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
 }
 
 /// Whether a backfill is of this very revision, not of an earlier one of its name: that made other data.
-fn is_of(backfill: &Backfill, revision: &SignalRevision) -> bool {
+pub(crate) fn is_of(backfill: &Backfill, revision: &SignalRevision) -> bool {
     if backfill.spec.revision != revision.name_any() {
         return false;
     }
