@@ -15,6 +15,7 @@ mod demands;
 mod observe;
 mod report;
 mod schedule;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wake;
