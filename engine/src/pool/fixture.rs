@@ -261,7 +261,7 @@ impl Running {
     pub async fn of(&self, feature: &str, pinned: &Pinned) -> Option<proto::RevisionStatus> {
         let status = self.control.status().await.expect("a status");
         let feature = status.features.into_iter().find(|f| f.feature == feature)?;
-        feature.revisions.into_iter().find(|r| r.revision.as_ref().is_some_and(|r| r.digest == pinned.digest))
+        feature.revisions.into_iter().find(|r| r.revision.as_ref().is_some_and(|r| (&r.uid, &r.digest) == (&pinned.uid, &pinned.digest)))
     }
 
     pub async fn is(&self, feature: &str, pinned: &Pinned, state: proto::revision_description::State) -> proto::RevisionStatus {

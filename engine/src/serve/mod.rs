@@ -40,7 +40,7 @@ mod tests;
 pub use admission::{Admission, Budgets};
 pub use client::{BatchReply, Client, Reply};
 pub use decode::decode;
-pub use describe::{About, Description, RevisionDescription};
+pub use describe::{About, Description, RevisionDescription, StateName};
 pub use encode::{Encoder, decode_dictionaries, encode_ipc};
 pub(crate) use http::expose;
 pub use json::{profile as profile_to_json, rows_to_json};
