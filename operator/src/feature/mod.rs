@@ -80,6 +80,10 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
         First::Nothing => {}
         First::Create(revision) => drop(context.writer.create(&**revision).await?),
         First::Remove(revision) => context.writer.delete(&**revision).await?,
+        First::Renew { old, new } => {
+            context.writer.delete(&**old).await?;
+            context.writer.create(&**new).await?;
+        }
     }
     let (contract, due) = told(context, &seen);
     let status = report::status(&seen, &decision, contract, now);

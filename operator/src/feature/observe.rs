@@ -58,7 +58,9 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
     }
     let attempts = cluster.rollouts.made_for(&key.namespace, &key.name);
     let routed = serving.current.iter().chain([&serving.declared]).filter_map(|pool| pool.entry.as_ref()?.attempt);
-    let greatest = attempts.iter().map(|a| a.spec.attempt).chain(routed.filter_map(|n| i32::try_from(n).ok())).max().unwrap_or_default();
+    let told = before.rollout.as_ref().and_then(|attempt| name::attempt_of(&key.name, &attempt.name));
+    let numbers = attempts.iter().map(|a| a.spec.attempt).chain(routed.filter_map(|n| i32::try_from(n).ok())).chain(told);
+    let greatest = numbers.max().unwrap_or_default();
     let mut attempts: Vec<Arc<SequenceRollout>> = attempts.into_iter().filter(|attempt| is_of(attempt, &feature)).collect();
     attempts.sort_by_key(|attempt| attempt.spec.attempt);
     let read = if pins.is_empty() { declared.unwrap_or_default() } else { &pins };

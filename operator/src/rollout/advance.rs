@@ -33,6 +33,9 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
         match facts.declared {
             Declared::Target => {}
             Declared::Another => return to(Phase::Aborting, PhaseReason::NewTarget, "another target is declared"),
+            Declared::Lost => {
+                return to(Phase::Aborting, PhaseReason::NewTarget, "its revision was deleted; the next attempt brings it anew");
+            }
             Declared::Nothing => return to(Phase::Aborting, PhaseReason::FeatureDeleted, "the feature is deleted"),
         }
     }

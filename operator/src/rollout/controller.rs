@@ -5,13 +5,13 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use tress_crds::backfill::{BackfillSpec, Incremental, Mode};
 use tress_crds::rollout::{Phase, RolloutStatus};
-use tress_crds::{Backfill, SequenceRollout};
+use tress_crds::{Backfill, SequenceRevision, SequenceRollout};
 
 use super::observe::observe;
 use super::seen::{Observed, Signal, facts, history, waits_for};
 use super::{Decision, Effect, Progress, decide, report};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Tone;
 use crate::feature::target::FORCE;
 use crate::label;
@@ -74,6 +74,10 @@ pub fn triggers() -> Triggers {
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     let now = context.clock.now();
     let Some(seen) = observe(context, key) else { return Ok(Next::Rest) };
+    if seen.target.is_none() && is_there(context, &seen).await? {
+        // The caches are behind.
+        return Err(Error::Conflict);
+    }
     let status = seen.rollout.status.clone().unwrap_or_default();
     let is_held = seen.is_paused() && !status.phase.is_some_and(Phase::is_end);
     // Who pauses the feature pauses its attempt; an abort is heeded all the same.
@@ -106,6 +110,16 @@ async fn say(context: &Context, seen: &Observed, status: &RolloutStatus, waiting
     let before = seen.rollout.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     context.events.transition(&*seen.rollout, &before, &told.conditions);
     Ok(())
+}
+
+/// Whether the target of an attempt that goes on is there, by an uncached read.
+async fn is_there(context: &Context, seen: &Observed) -> Result<bool> {
+    if seen.rollout.status.as_ref().is_some_and(|status| status.phase.is_some_and(Phase::is_end)) {
+        return Ok(false);
+    }
+    let target = &seen.spec().target;
+    let found: Option<SequenceRevision> = context.writer.fresh(&seen.rollout.namespace().unwrap_or_default(), &target.revision).await?;
+    Ok(found.is_some_and(|found| found.uid().as_ref() == Some(&target.uid)))
 }
 
 /// A person sends a change to readers that nothing was compared for. Who it is the object does not say.

@@ -41,6 +41,8 @@ pub enum Declared {
     Target,
     /// Another one, compiled and accepted.
     Another,
+    /// This one, and its revision was deleted: it is made anew.
+    Lost,
     /// The feature is gone.
     Nothing,
 }

@@ -206,7 +206,8 @@ fn abort_works_in_every_phase_until_readers_are_sent_to_the_target_also_while_pa
 
 #[test]
 fn a_new_target_or_a_deleted_feature_ends_it_before_the_cutover_only() {
-    for (declared, end) in [(Declared::Another, Phase::Superseded), (Declared::Nothing, Phase::Aborted)] {
+    let ends = [(Declared::Another, Phase::Superseded), (Declared::Lost, Phase::Superseded), (Declared::Nothing, Phase::Aborted)];
+    for (declared, end) in ends {
         let (status, facts) = standing(Phase::Loading);
         let (_, status) = run(&change(Class::Compatible), status, &mut Facts { declared, ..facts });
         assert_eq!(status.phase, Some(end));

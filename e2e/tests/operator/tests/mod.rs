@@ -4,6 +4,7 @@ mod chaos;
 mod deletion;
 mod deploy;
 mod edits;
+mod force;
 mod kills;
 mod leaders;
 mod platform;
