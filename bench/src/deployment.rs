@@ -13,7 +13,7 @@ use tress_configs::{FeaturePlan, Plan, SignalPlan};
 use tress_engine::clock::SystemClock;
 use tress_engine::log::Log;
 use tress_engine::platform::Platform;
-use tress_engine::serve::{Pinned, Route, RouteFile};
+use tress_engine::serve::{Pinned, Route, RouteFile, write_routes};
 use tress_engine::{ErrorKind, layout};
 
 use crate::follow::Probes;
@@ -81,10 +81,9 @@ impl Deployment {
         let uid = format!("recent-{}", self.uid);
         self.prepare_plan(&plan, &["--uid", &uid, "--signal", &self.uid])?;
         let live = Some(Pinned { uid, digest: plan.digest() });
-        let route =
-            Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None, contract: None };
+        let route = Route { live, epoch: 1, ..Route::default() };
         let routes = self.folder.join("routes.json");
-        RouteFile { features: [("bench/recent".to_owned(), route)].into(), ..RouteFile::default() }.write(&routes).await?;
+        write_routes(&routes, &RouteFile { features: [("bench/recent".to_owned(), route)].into(), ..RouteFile::default() }).await?;
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let (grpc, http, state) = (free()?, free()?, self.folder.join("state"));
         let (at, beside) = (grpc.to_string(), http.to_string());

@@ -39,16 +39,7 @@ impl Serve {
         };
         reader.registry.ready(Arc::clone(&served), About::default());
         let live = Pinned { uid: self.feature.clone(), digest: served.digest.clone() };
-        let route = Route {
-            feature_uid: None,
-            live: Some(live),
-            trial: None,
-            loaded: Vec::new(),
-            weight_bp: 0,
-            epoch: 1,
-            attempt: None,
-            contract: None,
-        };
+        let route = Route { live: Some(live), epoch: 1, ..Route::default() };
         let file = RouteFile { features: [(format!("bench/{}", self.feature), route)].into(), ..RouteFile::default() };
         let applied = reader.routes.apply(&file, Absent::Remove).await?;
         if !applied.refused.is_empty() {

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod platform;
 pub mod quantity;
 pub mod reference;
+pub mod route;
 pub mod schedule;
 pub mod schema;
 mod scope;

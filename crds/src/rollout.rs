@@ -5,6 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tress_configs::definition::{Lifecycle, Rollout};
+use tress_configs::route::Pinned;
 
 use crate::bound;
 use crate::definition::Class;
@@ -78,6 +79,12 @@ pub struct RevisionRef {
     pub digest: String,
     #[schemars(length(min = 4, max = 64))]
     pub source_hash: String,
+}
+
+impl From<&RevisionRef> for Pinned {
+    fn from(RevisionRef { revision: _, uid, digest, source_hash: _ }: &RevisionRef) -> Self {
+        Self { uid: uid.clone(), digest: digest.clone() }
+    }
 }
 
 /// A SignalRevision that is new to the feature.
@@ -188,6 +195,10 @@ pub struct RolloutStatus {
     pub epoch: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+    /// Since when nothing is done for it, because it or its feature is paused. What passes meanwhile does not count for the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "bound::time")]
+    pub held_since: Option<Time>,
     /// The nonce of the intent that was acted upon last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -67,6 +67,12 @@ pub fn job(owner: &str, job: Job) -> String {
     format!("{owner}-{what}")
 }
 
+/// The number of an attempt of a feature, by its name; `None` = it is no name of one.
+#[must_use]
+pub fn attempt_of(feature: &str, name: &str) -> Option<i32> {
+    name.strip_prefix(feature)?.strip_prefix('-')?.parse().ok()
+}
+
 /// The archive of a topic, in a namespace.
 #[must_use]
 pub fn archive(connection: &str, topic: &str) -> String {
@@ -136,6 +142,7 @@ mod tests {
         ];
         let wanted = ["rating-w5uwjd5sm2", "rating-5stqbb7nig", "rating-vbth3e7jnr", "rating-w5uwjd5sm2-prep", "recent-movies-7"];
         assert_eq!(names[..5], wanted);
+        assert_eq!([names[4].as_str(), "recent-7", "recent-movies-x"].map(|name| attempt_of("recent-movies", name)), [Some(7), None, None]);
         assert_eq!(names[5..], ["archive-xyflmnm2fl", "tress-owned-og25vhuuqv"]);
     }
 }

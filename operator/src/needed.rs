@@ -28,6 +28,8 @@ pub struct Signal {
     pub signal: String,
     pub schema_version: i32,
     pub made: Timestamp,
+    /// How far it is needed whatever else: it may be read by a revision that is read and that nobody knows any more.
+    pub least: Use,
 }
 
 /// What is declared now.
@@ -70,7 +72,8 @@ pub fn uses(declared: &Declared, sequences: &[Sequence], signals: &[Signal], now
     }
     let mut newest: BTreeMap<(&str, i32), &Signal> = BTreeMap::new();
     for signal in signals {
-        uses.entry(signal.uid.clone()).or_insert(Use::Gone);
+        let known = uses.entry(signal.uid.clone()).or_insert(Use::Gone);
+        *known = (*known).max(signal.least);
         let best = newest.entry((&signal.signal, signal.schema_version)).or_insert(signal);
         if (best.made, &best.uid) < (signal.made, &signal.uid) {
             *best = signal;
@@ -100,7 +103,7 @@ mod tests {
     }
 
     fn signal(uid: &str, made: i64) -> Signal {
-        Signal { uid: uid.to_owned(), signal: "n/s".to_owned(), schema_version: 1, made: at(made) }
+        Signal { uid: uid.to_owned(), signal: "n/s".to_owned(), schema_version: 1, made: at(made), least: Use::Gone }
     }
 
     fn shown(uses: &BTreeMap<String, Use>) -> String {
@@ -152,6 +155,12 @@ mod tests {
     fn a_deleted_definition_does_not_end_what_is_read() {
         let sequences = [sequence("q1", 1, Use::Running, &["s1"])];
         assert_eq!(shown(&uses(&declared(&[], &[]), &sequences, &[signal("s1", 1)], at(9))), "q1 Running, s1 Running");
+    }
+
+    #[test]
+    fn what_may_be_read_by_a_revision_that_is_lost_stays_as_it_was() {
+        let signals = [Signal { least: Use::Running, ..signal("s1", 1) }, Signal { least: Use::Kept, ..signal("s2", 2) }, signal("s3", 3)];
+        assert_eq!(shown(&uses(&declared(&[], &[]), &[], &signals, at(9))), "s1 Running, s2 Kept, s3 Gone");
     }
 
     #[test]

@@ -226,16 +226,7 @@ impl Inner {
         let mut file = RouteFile::default();
         for (name, live) in &running.state.features {
             let pinned = Pinned { uid: name.clone(), digest: live.digest.clone() };
-            let route = Route {
-                feature_uid: None,
-                live: Some(pinned),
-                trial: None,
-                loaded: Vec::new(),
-                weight_bp: 0,
-                epoch: live.epoch,
-                attempt: None,
-                contract: None,
-            };
+            let route = Route { live: Some(pinned), epoch: live.epoch, ..Route::default() };
             file.features.insert(name.clone(), route);
         }
         let applied = self.reader.routes.apply(&file, Absent::Remove).await?;

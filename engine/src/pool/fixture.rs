@@ -201,7 +201,7 @@ impl World {
 
     /// Puts the route file.
     pub async fn route(&self, routes: &[(&str, Route)]) {
-        file(routes).write(&self.routes()).await.expect("written");
+        serve::write_routes(&self.routes(), &file(routes)).await.expect("written");
     }
 
     /// A pool with a state folder of this name.
@@ -261,7 +261,7 @@ impl Running {
     pub async fn of(&self, feature: &str, pinned: &Pinned) -> Option<proto::RevisionStatus> {
         let status = self.control.status().await.expect("a status");
         let feature = status.features.into_iter().find(|f| f.feature == feature)?;
-        feature.revisions.into_iter().find(|r| r.revision.as_ref().is_some_and(|r| r.digest == pinned.digest))
+        feature.revisions.into_iter().find(|r| r.revision.as_ref().is_some_and(|r| (&r.uid, &r.digest) == (&pinned.uid, &pinned.digest)))
     }
 
     pub async fn is(&self, feature: &str, pinned: &Pinned, state: proto::revision_description::State) -> proto::RevisionStatus {
@@ -298,16 +298,7 @@ pub fn items(reply: &Reply) -> Vec<i64> {
 }
 
 pub fn route(live: &Pinned, epoch: u64) -> Route {
-    Route {
-        feature_uid: None,
-        live: Some(live.clone()),
-        trial: None,
-        loaded: Vec::new(),
-        weight_bp: 0,
-        epoch,
-        attempt: None,
-        contract: None,
-    }
+    Route { live: Some(live.clone()), epoch, ..Route::default() }
 }
 
 pub fn file(routes: &[(&str, Route)]) -> RouteFile {

@@ -20,6 +20,7 @@ mod signals;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod tracked;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

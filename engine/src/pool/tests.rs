@@ -1,12 +1,13 @@
 use super::fixture::*;
 use tress_configs::definition::{Contract, Freshness};
 use tress_configs::duration::Duration;
+use tress_configs::route::Words;
 
 use crate::base::Manifest;
 use crate::error::ErrorKind;
 use crate::layout;
 use crate::log::Position;
-use crate::serve::proto::revision_description::State;
+use crate::serve::proto::revision_description::{Role, State};
 use crate::serve::{Degradation, Pinned, Route};
 use crate::store::{self, Taken};
 
@@ -63,6 +64,40 @@ async fn revisions_are_loaded_cut_over_by_file_and_by_push_and_unloaded() {
     until("the signal of the feature that is gone is let go", async || pool.signal(WATCH).await.is_none().then_some(())).await;
     assert_eq!(pool.read(SEEN, "u").await.unwrap_err().kind(), ErrorKind::NotFound);
     until("its files are gone", async || folders(&pool.state, "base").is_empty().then_some(())).await;
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_was_made_anew_is_loaded_beside_its_twin_and_takes_its_place_without_a_gap() {
+    let world = World::new().await;
+    world.happen(RATING, "u", 0..20).await;
+    let (first, again) = (world.revision("rated", 3).await, world.revision("rated", 3).await);
+    assert!(first.digest == again.digest && first.uid != again.uid);
+    world.route(&[(RATED, route(&first, 1))]).await;
+    let pool = world.pool("one").await;
+    pool.ready().await;
+    let answers = async || assert_eq!(pool.items(RATED, "u").await.0, newest(3, 20), "readers notice nothing");
+    answers().await;
+    world.route(&[(RATED, Route { trial: Some(again.clone()), ..route(&first, 2) })]).await;
+    let trial = pool.is(RATED, &again, State::Ready).await;
+    assert!(trial.warm && trial.signals == [RATING], "{trial:?}");
+    assert_eq!(pool.is(RATED, &first, State::Ready).await.role, i32::from(Role::Live));
+    answers().await;
+    world.route(&[(RATED, route(&again, 3))]).await;
+    until("its twin is unloaded", async || {
+        answers().await;
+        pool.of(RATED, &first).await.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(pool.is(RATED, &again, State::Ready).await.role, i32::from(Role::Live));
+    assert_eq!(pool.signal(RATING).await.map(|s| s.users), Some(1));
+
+    // One that is routed at once, and cannot be loaded: readers keep what they have.
+    let missing = Pinned { uid: "rated-99".to_owned(), ..again.clone() };
+    world.route(&[(RATED, route(&missing, 4))]).await;
+    pool.is(RATED, &missing, State::Failed).await;
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    answers().await;
     pool.stop().await;
 }
 
@@ -243,10 +278,14 @@ async fn a_pool_says_stale_by_the_contract_that_its_route_carries() {
     world.route(&[(RATED, carrying(promising(day), 2))]).await;
     until("a day is long enough", async || degraded().await.is_empty().then_some(())).await;
     let never = Contract { freshness: None, complete_within: None };
-    world.route(&[(RATED, carrying(never, 3))]).await;
+    let words = Words { description: "The last ratings.".to_owned(), owners: vec!["team@example.com".to_owned()] };
+    let told = pool.client().await.describe(RATED, None).await.expect("a description");
+    assert_eq!((told.description, told.owners), (String::new(), Vec::new()), "nobody said what people say of it");
+    world.route(&[(RATED, Route { about: Some(words.clone()), ..carrying(never, 3) })]).await;
     until("nothing is promised any more", async || {
         let described = pool.client().await.describe(RATED, None).await.expect("a description");
-        (described.contract.is_some_and(|c| c.freshness_p99_ms.is_none()) && degraded().await.is_empty()).then_some(())
+        let is_told = described.description == words.description && described.owners == words.owners;
+        (is_told && described.contract.is_some_and(|c| c.freshness_p99_ms.is_none()) && degraded().await.is_empty()).then_some(())
     })
     .await;
     pool.stop().await;

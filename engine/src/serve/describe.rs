@@ -6,6 +6,7 @@ use tress_configs::definition::{Contract, FeatureDefinition};
 use tress_configs::duration::Duration;
 use tress_configs::name::QualifiedName;
 use tress_configs::plan::{Origin, ViewPlan};
+use tress_configs::route::Words;
 
 use super::registry::{Registry, Revision, State};
 use super::route::Route;
@@ -76,11 +77,16 @@ pub enum StateName {
 }
 
 impl About {
-    /// The same, with what a route says of the contract: it is newer than what was said when a revision was loaded.
+    /// The same, with what a route says: it is newer than what was said when a revision was loaded.
     #[must_use]
-    pub fn under(self, route: Option<&Route>) -> Self {
-        let Some(Contract { freshness, complete_within }) = route.and_then(|route| route.contract.as_ref()) else { return self };
-        Self { freshness_p99: freshness.as_ref().map(|f| f.p99), complete_within: *complete_within, ..self }
+    pub fn under(mut self, route: Option<&Route>) -> Self {
+        if let Some(Contract { freshness, complete_within }) = route.and_then(|route| route.contract.as_ref()) {
+            (self.freshness_p99, self.complete_within) = (freshness.as_ref().map(|f| f.p99), *complete_within);
+        }
+        if let Some(Words { description, owners }) = route.and_then(|route| route.about.clone()) {
+            (self.description, self.owners) = (description, owners);
+        }
+        self
     }
 
     /// What the definition says.

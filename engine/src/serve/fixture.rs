@@ -167,14 +167,11 @@ impl Process {
     pub async fn route(&self, live: Option<&str>, trial: Option<(&str, u32)>, epoch: u64) {
         let pinned = |digest: &str| Pinned { uid: format!("uid-{digest}"), digest: digest.to_owned() };
         let route = Route {
-            feature_uid: None,
             live: live.map(pinned),
             trial: trial.map(|(digest, _)| pinned(digest)),
-            loaded: Vec::new(),
             weight_bp: trial.map_or(0, |(_, weight)| weight),
             epoch,
-            attempt: None,
-            contract: None,
+            ..Route::default()
         };
         let file = RouteFile { features: [(FEATURE.to_owned(), route)].into(), ..RouteFile::default() };
         let applied = self.reader.routes.apply(&file, Absent::Remove).await.expect("routes");

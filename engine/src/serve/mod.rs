@@ -40,7 +40,7 @@ mod tests;
 pub use admission::{Admission, Budgets};
 pub use client::{BatchReply, Client, Reply};
 pub use decode::decode;
-pub use describe::{About, Description, RevisionDescription};
+pub use describe::{About, Description, RevisionDescription, StateName};
 pub use encode::{Encoder, decode_dictionaries, encode_ipc};
 pub(crate) use http::expose;
 pub use json::{profile as profile_to_json, rows_to_json};
@@ -50,7 +50,10 @@ pub use reader::{Outcome, Outcomes, Reader};
 pub use refusal::{Code, Refusal};
 pub use registry::{Registry, Revision, State};
 pub use request::{Ask, Choice, Wanted};
-pub use route::{Absent, Applied, Pinned, Polled, ROUTE_VERSION, Refused, Route, RouteFile, Routes, Table, Watch, follow, parse_name};
+pub use route::{
+    Absent, Applied, Pinned, Polled, ROUTE_VERSION, Refused, Route, RouteFile, Routes, Table, Watch, follow, parse_name,
+    write as write_routes,
+};
 pub use schema::{digest, plain};
 pub use server::{Addresses, Server, Settings};
 

@@ -12,7 +12,7 @@ use tress_configs::Plan;
 use tress_engine::clock::SystemClock;
 use tress_engine::log::NewRecord;
 use tress_engine::platform::Platform;
-use tress_engine::serve::{Client, Pinned, Route, RouteFile};
+use tress_engine::serve::{Client, Pinned, Route, RouteFile, write_routes};
 
 use crate::broker::name;
 use crate::engine::{Engine, free_address, get, until};
@@ -63,15 +63,14 @@ async fn movielens_in_any_order_through_kafka_and_s3_is_byte_for_byte_the_local_
         engine.done(&["prepare", "--plan", path, "--uid", &uid, "--signal", "sig"]);
         let Some((_, Plan::Feature(plan))) = plans.iter().find(|(_, plan)| plan.digest() == *digest) else { panic!("a feature") };
         let live = Some(Pinned { uid, digest: digest.clone() });
-        let route =
-            Route { feature_uid: None, live, trial: None, loaded: Vec::new(), weight_bp: 0, epoch: 1, attempt: None, contract: None };
+        let route = Route { live, epoch: 1, ..Route::default() };
         routes.features.insert(plan.name.to_string(), route);
     }
     let demands = folder.path().join("demands.json");
     let listed: Vec<&String> = digests.iter().map(|(_, digest, _)| digest).collect();
     std::fs::write(&demands, serde_json::json!({"version": 1, "number": 1, "features": listed}).to_string()).expect("demands");
     let route_file = folder.path().join("routes.json");
-    routes.write(&route_file).await.expect("routes");
+    write_routes(&route_file, &routes).await.expect("routes");
 
     let streams = [(); 2].map(|()| engine.start(&["stream", "--uid", "sig"]));
     let archive = engine.start(&["archive", "--connection", "main", "--topic", &topic, "--interval", "1"]);

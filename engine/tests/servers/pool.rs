@@ -142,7 +142,7 @@ impl Running {
 
 fn route(live: &Pinned, trial: Option<&Pinned>, epoch: u64) -> RouteFile {
     let (live, trial) = (Some(live.clone()), trial.cloned());
-    let route = Route { feature_uid: None, live, trial, loaded: Vec::new(), weight_bp: 0, epoch, attempt: None, contract: None };
+    let route = Route { live, trial, epoch, ..Route::default() };
     RouteFile { features: [(FEATURE.to_owned(), route)].into(), ..RouteFile::default() }
 }
 
@@ -181,7 +181,7 @@ async fn a_cutover_reaches_every_process(cloud: Cloud) {
     }
     let [five, fifty] = revisions.as_slice() else { panic!("two revisions") };
     let stream = engine.start(&["stream", "--uid", &uid]);
-    route(five, Some(fifty), 1).write(&folder.path().join("routes.json")).await.unwrap();
+    serve::write_routes(&folder.path().join("routes.json"), &route(five, Some(fifty), 1)).await.unwrap();
     let (one, other) = (start(&file, folder.path(), "one").await, start(&file, folder.path(), "other").await);
     for pool in [&one, &other] {
         pool.is_ready(five).await;

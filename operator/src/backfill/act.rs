@@ -14,6 +14,10 @@ use crate::signal_revision::{place, rendered};
 use crate::workload::{self, Filled, Owner};
 
 pub(super) async fn act(context: &Context, looked: &Looked, effect: Effect) -> Result<()> {
+    // Also where there is nothing any more that they could be made anew for.
+    if effect == Effect::Clear {
+        return clear(context, looked).await;
+    }
     let Some(revision) = &looked.revision else { return Ok(()) };
     let namespace = revision.namespace().unwrap_or_default();
     let place = place(&context.platform.now(), &namespace);
@@ -24,7 +28,7 @@ pub(super) async fn act(context: &Context, looked: &Looked, effect: Effect) -> R
     let filled = Filled { owner: &owner, spec: &spec, resources: resources(looked) };
     let inputs = rendered(&place, "");
     match effect {
-        Effect::Nothing => Ok(()),
+        Effect::Nothing | Effect::Clear => Ok(()),
         Effect::Plan => jobs::make(context, workload::plan(&place, filled, &revision), &looked.plan, &inputs).await,
         Effect::Work { number, workers } => match looked.work.seen {
             Seen::Running => scale(context, looked).await,
@@ -34,15 +38,17 @@ pub(super) async fn act(context: &Context, looked: &Looked, effect: Effect) -> R
             _ => jobs::make(context, workload::work(&place, filled, &revision, (number, workers)), &looked.work, &inputs).await,
         },
         Effect::Seal { number } => jobs::make(context, workload::seal(&place, filled, &revision, number), &looked.seal, &inputs).await,
-        Effect::Clear => {
-            for Observed { job, .. } in [&looked.seal, &looked.work, &looked.plan] {
-                if let Some(job) = job {
-                    context.writer.delete(&**job).await?;
-                }
-            }
-            Ok(())
+    }
+}
+
+/// Its jobs go.
+async fn clear(context: &Context, looked: &Looked) -> Result<()> {
+    for Observed { job, .. } in [&looked.seal, &looked.work, &looked.plan] {
+        if let Some(job) = job {
+            context.writer.delete(&**job).await?;
         }
     }
+    Ok(())
 }
 
 fn resources(looked: &Looked) -> Option<&Resources> {

@@ -23,6 +23,8 @@ pub struct Workers {
 pub struct Facts {
     /// The revision is prepared and runs, and no other backfill of it goes on.
     pub may_start: bool,
+    /// The revision that it is of is gone, or was waited for in vain.
+    pub lost: bool,
     pub plan: Seen,
     pub work: Workers,
     pub seal: Seen,
@@ -60,6 +62,9 @@ pub fn decide(spec: &BackfillSpec, status: &BackfillStatus, facts: &Facts, now: 
     match status.phase {
         None => Decision::Write(to(BackfillPhase::Pending)),
         Some(BackfillPhase::Succeeded | BackfillPhase::Failed | BackfillPhase::Unknown) => Decision::Rest,
+        // A revision that comes again under the same name has other data.
+        Some(_) if facts.lost && facts.leaves_jobs() => Decision::Act(Effect::Clear),
+        Some(_) if facts.lost => Decision::Write(ended(BackfillPhase::Failed)),
         Some(BackfillPhase::Pending) if facts.leaves_jobs() => Decision::Act(Effect::Clear),
         Some(BackfillPhase::Pending) if spec.suspend == Some(true) || !facts.may_start => Decision::Act(Effect::Nothing),
         Some(BackfillPhase::Pending) => {
@@ -183,7 +188,7 @@ mod tests {
 
     fn nothing() -> Facts {
         let work = Workers { job: Seen::Missing, done: 0, failed: String::new() };
-        Facts { may_start: true, plan: Seen::Missing, work, seal: Seen::Missing }
+        Facts { may_start: true, lost: false, plan: Seen::Missing, work, seal: Seen::Missing }
     }
 
     fn done(role: Role, outcome: Outcome, facts: Option<Made>) -> Seen {
@@ -234,6 +239,21 @@ mod tests {
         assert_eq!((status.history_version, status.covered), (Some(2), Some(3)));
         let Seen::Succeeded(Some(report)) = sealed() else { panic!() };
         assert_eq!(covered(&report), Some(3));
+    }
+
+    #[test]
+    fn one_whose_revision_is_gone_ends_its_jobs_and_fails() {
+        use BackfillPhase::{Failed, Pending, Planning, Sealing, Succeeded, Working};
+        for phase in [Pending, Planning, Working, Sealing] {
+            let status = BackfillStatus { phase: Some(phase), number: Some(7), workers: Some(1), ..BackfillStatus::default() };
+            let mut facts = Facts { lost: true, may_start: false, plan: planned(PlanIs::Asked, 1), ..nothing() };
+            let next = |facts: &Facts| decide(&spec(), &status, facts, Timestamp::UNIX_EPOCH);
+            assert_eq!(next(&facts), Decision::Act(Effect::Clear), "{phase:?}");
+            facts.plan = Seen::Missing;
+            let Decision::Write(BackfillStatus { phase: Some(Failed), ended: Some(_), .. }) = next(&facts) else { panic!("{phase:?}") };
+        }
+        let done = BackfillStatus { phase: Some(Succeeded), ..BackfillStatus::default() };
+        assert_eq!(decide(&spec(), &done, &Facts { lost: true, ..nothing() }, Timestamp::UNIX_EPOCH), Decision::Rest);
     }
 
     #[test]

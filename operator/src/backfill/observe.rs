@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tress_crds::backfill::BackfillPhase;
 use tress_crds::revision::Use;
@@ -15,12 +15,13 @@ use crate::context::Context;
 use crate::jobs::{self, Observed, Seen};
 use crate::name::{self, Job};
 use crate::queue::Key;
+use crate::signal_revision::is_of;
 
 /// What there is.
 #[derive(Debug, Clone)]
 pub(super) struct Looked {
     pub backfill: Arc<Backfill>,
-    /// `None` = it is not there, or on its way out.
+    /// `None` = it is not there, or on its way out, or another one has its name.
     pub revision: Option<Arc<SignalRevision>>,
     pub definition: Option<Arc<SignalDefinition>>,
     /// Jobs that are waited for, because trying again may help, are shown as running or missing.
@@ -40,7 +41,7 @@ pub(super) struct Looked {
 /// What a backfill waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waits {
-    /// Its revision is not there.
+    /// Its revision is not there, or one that was made later has its name.
     Revision,
     /// Its revision is not prepared.
     Prepared,
@@ -54,11 +55,13 @@ pub enum Waits {
 
 /// A job that failed for now is made anew so often.
 const TRIES: u32 = 6;
+/// How long one waits for a revision that is not there when it is made.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Looked {
     /// Whether nothing may be done.
     pub fn is_held(&self) -> bool {
-        self.waits == Some(Waits::Paused) || self.revision.is_none()
+        self.waits == Some(Waits::Paused) || (self.revision.is_none() && !self.facts.lost)
     }
 }
 
@@ -68,7 +71,7 @@ pub(super) fn observe(context: &Context, key: &Key, now: Timestamp) -> Option<Lo
     let Key { namespace, name } = key;
     let backfill = cluster.backfills.get(namespace, name).filter(|b| b.metadata.deletion_timestamp.is_none())?;
     let revision = cluster.signal_revisions.get(namespace, &backfill.spec.revision);
-    let revision = revision.filter(|r| r.metadata.deletion_timestamp.is_none());
+    let revision = revision.filter(|r| r.metadata.deletion_timestamp.is_none() && is_of(&backfill, r));
     let definition = revision.as_ref().and_then(|revision| cluster.signals.get(namespace, &revision.spec.signal));
     let uid = backfill.uid().unwrap_or_default();
     let job = |job| jobs::observe(cluster, (namespace, &name::job(name, job)), &uid);
@@ -77,16 +80,28 @@ pub(super) fn observe(context: &Context, key: &Key, now: Timestamp) -> Option<Lo
     let (planned, plan_again) = patiently(&plan, now);
     let (worked, work_again) = patiently(&work, now);
     let (sealed, seal_again) = patiently(&seal, now);
+    let is_beyond = cluster.signal_revisions.is_unreadable(namespace, &backfill.spec.revision);
+    let gives_up = if revision.is_none() && !is_beyond { gives_up(&backfill) } else { None };
     let facts = Facts {
         may_start: waits.is_none(),
+        lost: gives_up.is_some_and(|at| at <= now),
         plan: planned,
         work: Workers { job: worked, done: work.done, failed: work.failed.clone() },
         seal: sealed,
     };
     let limit = context.platform.now().limits.per_namespace.backfill_parallelism;
     let share = share::of(&cluster.backfills.within(namespace), &backfill, limit, |backfill| parallelism(cluster, backfill));
-    let again = [plan_again, work_again, seal_again].into_iter().flatten().min();
+    let gives_up = gives_up.filter(|_| is_going(&backfill) && !facts.lost);
+    let again = [plan_again, work_again, seal_again, gives_up].into_iter().flatten().min();
     Some(Looked { backfill, revision, definition, facts, waits, plan, work, seal, share, again })
+}
+
+/// When one without a revision has waited long enough: at once if it had one, for that does not come again.
+pub(super) fn gives_up(backfill: &Backfill) -> Option<Timestamp> {
+    let made = backfill.creation_timestamp().map(|made| made.0).unwrap_or_default();
+    let had_one = backfill.status.as_ref().is_some_and(|status| status.started.is_some())
+        || backfill.owner_references().iter().any(|owner| owner.kind == "SignalRevision");
+    if had_one { Some(made) } else { made.checked_add(PATIENCE).ok() }
 }
 
 /// As the Backfill says, else the definition of its signal.

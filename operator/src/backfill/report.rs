@@ -56,6 +56,9 @@ fn failed(looked: &Looked, before: &[Condition]) -> Says {
     if let Some(told) = said(before, ConditionType::Ready).filter(|told| told.reason == Reason::JobFailed) {
         return told;
     }
+    if looked.waits == Some(Waits::Revision) {
+        return waiting(&Waits::Revision, &looked.backfill.spec.revision);
+    }
     let named = [("plan", &looked.plan), ("work", &looked.work), ("seal", &looked.seal)];
     let wrong = named.into_iter().rev().find(|(_, job)| matches!(job.seen, crate::jobs::Seen::Failed(_)));
     failed(match wrong.map(|(name, job)| (name, job.reasons())) {
@@ -67,7 +70,10 @@ fn failed(looked: &Looked, before: &[Condition]) -> Says {
 
 fn waiting(waits: &Waits, revision: &str) -> Says {
     let (reason, message) = match waits {
-        Waits::Revision => (Reason::ReferenceMissing, format!("there is no signal revision {revision} in its namespace")),
+        Waits::Revision => (
+            Reason::ReferenceMissing,
+            format!("there is no signal revision {revision} in its namespace, or it was made after this backfill"),
+        ),
         Waits::Prepared => (Reason::Waiting, format!("the signal revision {revision} is not prepared yet")),
         Waits::Unused => (Reason::Waiting, format!("nobody reads the signal revision {revision}: it begins when somebody does")),
         Waits::Other(name) => (Reason::Waiting, format!("the backfill {name} of the same revision is first")),

@@ -29,7 +29,7 @@ fn looked(backfill: Backfill) -> Looked {
         backfill: Arc::new(backfill),
         revision: None,
         definition: None,
-        facts: Facts { may_start: true, plan: Seen::Missing, work, seal: Seen::Missing },
+        facts: Facts { may_start: true, lost: false, plan: Seen::Missing, work, seal: Seen::Missing },
         waits: None,
         plan: Observed::missing(),
         work: Observed::missing(),
@@ -60,6 +60,20 @@ fn what_people_wait_for_is_said_and_why_it_takes_time() {
     }
     let crowded = Looked { share: 0, ..plain };
     assert!(says(&crowded, &phase(BackfillPhase::Working)).starts_with("Ready False Waiting other backfills"));
+}
+
+#[test]
+fn a_revision_that_is_gone_is_not_waited_for_and_one_that_is_not_there_yet_for_an_hour() {
+    let until = |backfill: &Backfill| observe::gives_up(backfill).map(Timestamp::as_second);
+    assert_eq!(until(&backfill("a", 7, json!({}), Value::Null)), Some(7 + 3600));
+    assert_eq!(until(&backfill("a", 7, json!({}), json!({"phase": "Pending", "started": at(9)}))), Some(7));
+    let mut owned = backfill("a", 7, json!({}), Value::Null);
+    let owner = json!([{"apiVersion": "tress.dev/v1alpha1", "kind": "SignalRevision", "name": "r", "uid": "u"}]);
+    owned.metadata.owner_references = serde_json::from_value(owner).unwrap();
+    assert_eq!(until(&owned), Some(7));
+    let gone = Looked { waits: Some(Waits::Revision), ..looked(backfill("a", 7, json!({}), Value::Null)) };
+    let told = says(&gone, &BackfillStatus { phase: Some(BackfillPhase::Failed), ..BackfillStatus::default() });
+    assert!(told.starts_with("Ready False ReferenceMissing there is no signal revision r") && told.contains("Stalled True"), "{told}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tress_crds::rollout::{Phase, PhaseReason};
 use tress_crds::{SequenceRevision, SequenceRollout};
 
 use super::seen::{Observed, reference};
-use super::target::{Revision, attempt, is_forced, revision};
+use super::target::{Revision, attempt, is_forced, is_stranded, made, revision};
 use crate::attempt::{Answer, Attempt, Facts, Target, begins};
 use crate::compile;
 
@@ -27,6 +27,12 @@ pub enum First {
     Create(Box<SequenceRevision>),
     /// A revision that is in the way of it.
     Remove(Arc<SequenceRevision>),
+    /// What is read reads a signal revision that was deleted, and made anew with other data: so is this one. Readers keep what pods
+    /// have until an attempt brings the new one.
+    Renew {
+        old: Arc<SequenceRevision>,
+        new: Box<SequenceRevision>,
+    },
 }
 
 /// What is done.
@@ -68,6 +74,12 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Decision {
     }
     let paused = seen.feature.spec.paused == Some(true);
     let target = match revision(&seen.feature, (compiled, signals), seen.revision.as_ref(), seen.live.as_ref()) {
+        Revision::There(old) if !paused && is_stranded(&old, signals) => {
+            let new = Box::new(made(&seen.feature, compiled, signals));
+            let answer = waits(Reason::InProgress, "a signal revision that it reads was deleted; its own is made anew".to_owned());
+            let accepted = Some(Accepted { revision: new.name_any(), since: Time(now) });
+            return Decision { first: First::Renew { old, new }, accepted, answer, ..decision };
+        }
         Revision::There(target) => target,
         _ if paused => return Decision { answer: waits(Reason::Paused, "spec.paused is true".to_owned()), ..decision },
         Revision::Create(made) => {

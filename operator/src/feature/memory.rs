@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use tress_crds::definition::{Change, ContractStatus};
+use tress_crds::definition::Change;
 
 use super::contract::Others;
 
@@ -21,19 +21,13 @@ struct Kept {
     /// By what is read and what is declared.
     changes: Mutex<HashMap<String, Change>>,
     /// By the UID of an attempt, the route that it has written last, and since when this process knows.
-    routed: Mutex<HashMap<String, (i64, Timestamp)>>,
+    routed: Mutex<HashMap<String, (u64, Timestamp)>>,
 }
 
 impl Memory {
-    /// See [`Others::tell`].
-    pub(super) fn tell(
-        &self,
-        uid: &str,
-        before: Option<&ContractStatus>,
-        seen: &ContractStatus,
-        now: Timestamp,
-    ) -> (ContractStatus, Option<Timestamp>) {
-        self.0.contracts.tell(uid, before, seen, now)
+    /// Since when contracts are otherwise than what is told.
+    pub(super) fn contracts(&self) -> &Others {
+        &self.0.contracts
     }
 
     /// How far a change reaches that was looked at before.
@@ -50,7 +44,7 @@ impl Memory {
     }
 
     /// Since when a route of this epoch is there, as far as this process knows.
-    pub fn routed(&self, attempt: &str, epoch: i64, now: Timestamp) -> Timestamp {
+    pub fn routed(&self, attempt: &str, epoch: u64, now: Timestamp) -> Timestamp {
         let mut routed = self.0.routed.lock().unwrap_or_else(PoisonError::into_inner);
         if routed.len() >= REMEMBERED {
             routed.clear();

@@ -23,7 +23,7 @@ use crate::queue::Key;
 /// The most paths of a change that are told.
 const MAX_PATHS: usize = 20;
 
-/// What there is; `None` = the feature is gone, or on its way.
+/// What there is; `None` = the feature is gone, or on its way, or what it says now cannot be read.
 ///
 /// # Errors
 /// When a revision cannot be read back.
@@ -32,6 +32,9 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
     let Some(feature) = cluster.features.get(&key.namespace, &key.name).filter(|f| f.metadata.deletion_timestamp.is_none()) else {
         return Ok(None);
     };
+    if cluster.features.is_unreadable(&key.namespace, &key.name) {
+        return Ok(None);
+    }
     let before = feature.status.clone().unwrap_or_default();
     let serving = serving(context, &feature);
     let read = serving.current.as_ref().unwrap_or(&serving.declared).entry.as_ref().and_then(|entry| entry.live.clone());
@@ -58,7 +61,9 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
     }
     let attempts = cluster.rollouts.made_for(&key.namespace, &key.name);
     let routed = serving.current.iter().chain([&serving.declared]).filter_map(|pool| pool.entry.as_ref()?.attempt);
-    let greatest = attempts.iter().map(|a| a.spec.attempt).chain(routed.filter_map(|n| i32::try_from(n).ok())).max().unwrap_or_default();
+    let told = before.rollout.as_ref().and_then(|attempt| name::attempt_of(&key.name, &attempt.name));
+    let numbers = attempts.iter().map(|a| a.spec.attempt).chain(routed.filter_map(|n| i32::try_from(n).ok())).chain(told);
+    let greatest = numbers.max().unwrap_or_default();
     let mut attempts: Vec<Arc<SequenceRollout>> = attempts.into_iter().filter(|attempt| is_of(attempt, &feature)).collect();
     attempts.sort_by_key(|attempt| attempt.spec.attempt);
     let read = if pins.is_empty() { declared.unwrap_or_default() } else { &pins };

@@ -11,7 +11,7 @@ use super::decide::Decision;
 use super::says::{heard, says};
 use super::seen::{Observed, Pool};
 use crate::compile;
-use crate::pool::endpoint;
+use crate::pool::{endpoint, entry};
 
 /// The most source hashes that are told to be held.
 const MAX_HELD: usize = 10;
@@ -56,7 +56,7 @@ pub fn status(seen: &Observed, decision: &Decision, contract: Option<ContractSta
 /// What is read, as the route says. A route that is lost says nothing: what was told stays, for it is made again from it.
 fn live(seen: &Observed, now: Timestamp) -> Option<Live> {
     let before = seen.before().live;
-    let told = seen.pool().entry.as_ref().and_then(|entry| Some((entry.live.as_ref()?, entry.epoch)));
+    let told = seen.pool().entry.as_ref().and_then(|entry| Some((entry.live.as_ref()?, entry::told(entry.epoch))));
     let Some(((pinned, epoch), revision)) = told.zip(seen.live.as_deref()) else { return before };
     if revision.uid().as_deref() != Some(pinned.uid.as_str()) {
         return before;

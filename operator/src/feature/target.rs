@@ -60,7 +60,16 @@ pub fn revision(
     Revision::Replace(Arc::clone(named))
 }
 
-fn made(feature: &SequenceFeature, compiled: &Compiled, signals: &[PinnedSignal]) -> SequenceRevision {
+/// Whether a revision reads a signal revision that is no more: another one has its name. `signals`: what is read now.
+#[must_use]
+pub fn is_stranded(revision: &SequenceRevision, signals: &[PinnedSignal]) -> bool {
+    let is_anew =
+        |pin: &PinnedSignal, now: &PinnedSignal| (&pin.namespace, &pin.revision) == (&now.namespace, &now.revision) && pin.uid != now.uid;
+    revision.spec.signals.iter().any(|pin| signals.iter().any(|now| is_anew(pin, now)))
+}
+
+/// The revision that a definition is.
+pub(super) fn made(feature: &SequenceFeature, compiled: &Compiled, signals: &[PinnedSignal]) -> SequenceRevision {
     let definition = feature.name_any();
     let spec = SequenceRevisionSpec {
         feature: definition.clone(),

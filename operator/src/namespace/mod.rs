@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::label::{self, Role};
 use crate::pool::digest;
 use crate::queue::{Key, Next, Triggers};
-use crate::workload::{CONNECTIONS, SERVICE_ACCOUNT, connections, service_account};
+use crate::workload::{ALL_CONNECTIONS, CONNECTIONS, SERVICE_ACCOUNT, connections, service_account};
 
 /// What wakes a namespace: whatever of ours begins or ends in it, and what was made for it. Its key has no namespace.
 #[must_use]
@@ -44,6 +44,10 @@ pub fn triggers() -> Triggers {
 /// When a write fails.
 pub async fn reconcile(context: &Context, Key { namespace: _, name }: &Key) -> Result<Next> {
     let (used, deletes) = (is_used(context, name), context.cluster.maps.within(name).iter().any(|map| is_record(map)));
+    if !deletes && let Some(map) = context.cluster.maps.get(name, ALL_CONNECTIONS) {
+        // Jobs that drop what is left of revisions were the only ones to use it: what others may use is none of this namespace's business.
+        context.writer.delete(&*map).await?;
+    }
     if !used && !deletes {
         return remove(context, name).await.map(|()| Next::Rest);
     }
@@ -69,7 +73,7 @@ async fn account(context: &Context, name: &str) -> Result<()> {
 
 /// What says that a namespace is used: what was made for it, and records of data that is to be deleted from it.
 fn matters(map: &ConfigMap) -> bool {
-    map.name_any() == CONNECTIONS || is_record(map)
+    [CONNECTIONS, ALL_CONNECTIONS].contains(&map.name_any().as_str()) || is_record(map)
 }
 
 fn is_record(map: &ConfigMap) -> bool {

@@ -33,6 +33,7 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
     let mut least: BTreeMap<(String, String), Use> = BTreeMap::new();
     let mut by_uid: BTreeMap<String, Use> = BTreeMap::new();
     let mut blind: BTreeSet<String> = BTreeSet::new();
+    let mut routes: Vec<(String, String)> = Vec::new();
     for feature in cluster.features.list() {
         declared.features.insert(full_name(&*feature), history(&feature));
         let namespace = feature.namespace().unwrap_or_default();
@@ -45,6 +46,8 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
             named(&target.revision, Use::Kept);
         }
     }
+    // What cannot be read is not gone: nothing of it may go.
+    blind.extend(cluster.features.unreadable().iter().map(ToString::to_string));
     for rollout in cluster.rollouts.list() {
         for (uid, needed) in of_attempt(&rollout) {
             at_least(&mut by_uid, uid, needed);
@@ -52,15 +55,17 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
     }
     for map in cluster.maps.list() {
         if map.labels().get(label::ROLE).map(String::as_str) == Some(Role::Serve.as_str()) {
-            routed(&map, &mut by_uid, &mut blind);
+            routed(&map, &mut routes, &mut blind);
         }
     }
+    by_uid.extend(routes.iter().map(|(_, uid)| (uid.clone(), Use::Running)));
     let mut accepted: BTreeSet<(String, String)> = BTreeSet::new();
     for signal in cluster.signals.list() {
         declared.signals.insert(full_name(&*signal));
         let revision = signal.status.as_ref().and_then(|status| status.revision.clone());
         accepted.extend(revision.map(|revision| (signal.namespace().unwrap_or_default(), revision)));
     }
+    declared.signals.extend(cluster.signals.unreadable().iter().map(ToString::to_string));
     let (mut sequences, mut digests) = (Vec::new(), BTreeMap::new());
     for revision in cluster.sequence_revisions.list() {
         let (Some(uid), namespace) = (revision.uid(), revision.namespace().unwrap_or_default()) else { continue };
@@ -72,14 +77,19 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
         digests.insert(uid.clone(), (revision.spec.compiled.digest.clone(), prepared));
         sequences.push(sequence(&revision, uid, feature, least));
     }
+    let lost = routes.into_iter().filter(|(_, uid)| !digests.contains_key(uid)).map(|(feature, _)| feature).collect();
+    let unsure = named_by(cluster, &lost);
     let (mut signals, mut names) = (Vec::new(), BTreeMap::new());
     for revision in cluster.signal_revisions.list() {
         let (Some(uid), namespace) = (revision.uid(), revision.namespace().unwrap_or_default()) else { continue };
         if accepted.contains(&(namespace.clone(), revision.name_any())) {
             declared.accepted.insert(uid.clone());
         }
-        names.insert(uid.clone(), (QualifiedName::new(&namespace, &revision.spec.signal), revision.name_any()));
-        signals.push(signal(&revision, uid, &namespace));
+        let of = QualifiedName::new(&namespace, &revision.spec.signal);
+        let before = revision.status.as_ref().and_then(|status| status.needed).unwrap_or(Use::Kept);
+        let least = if unsure.contains(&of) { before.max(Use::Kept) } else { Use::Gone };
+        names.insert(uid.clone(), (of, revision.name_any()));
+        signals.push(Signal { least, ..signal(&revision, uid, &namespace) });
     }
     Gathered { declared, sequences, signals, digests, names }
 }
@@ -97,6 +107,14 @@ pub(super) fn named(cluster: &Cluster) -> BTreeMap<QualifiedName, BTreeSet<Strin
     named
 }
 
+/// What is read by a revision that is read and is gone from the cluster is known no more; it is of these signals.
+fn named_by(cluster: &Cluster, features: &BTreeSet<String>) -> BTreeSet<QualifiedName> {
+    if features.is_empty() {
+        return BTreeSet::new();
+    }
+    named(cluster).into_iter().filter(|(_, by)| !by.is_disjoint(features)).map(|(signal, _)| signal).collect()
+}
+
 fn sequence(revision: &SequenceRevision, uid: String, feature: String, least: Use) -> Sequence {
     let pinned_until = revision.status.as_ref().and_then(|status| status.pinned_until.as_ref()).map(|until| until.0);
     let signals = revision.spec.signals.iter().map(|pin| pin.uid.clone()).collect();
@@ -105,7 +123,7 @@ fn sequence(revision: &SequenceRevision, uid: String, feature: String, least: Us
 
 fn signal(revision: &SignalRevision, uid: String, namespace: &str) -> Signal {
     let signal = format!("{namespace}/{}", revision.spec.signal);
-    Signal { uid, signal, schema_version: revision.spec.schema_version, made: made(revision) }
+    Signal { uid, signal, schema_version: revision.spec.schema_version, made: made(revision), least: Use::Gone }
 }
 
 /// Of an attempt that has not ended: what it came from runs, what it brings runs from Shadowing on until it is given up.
@@ -122,8 +140,8 @@ fn of_attempt(rollout: &SequenceRollout) -> Vec<(String, Use)> {
     [(rollout.spec.target.uid.clone(), target)].into_iter().chain(previous).collect()
 }
 
-/// What a pool's routes name runs. Of an entry that cannot be read nothing may go.
-fn routed(map: &ConfigMap, by_uid: &mut BTreeMap<String, Use>, blind: &mut BTreeSet<String>) {
+/// What a pool's routes name, by feature: it runs. Of an entry that cannot be read nothing may go.
+fn routed(map: &ConfigMap, routes: &mut Vec<(String, String)>, blind: &mut BTreeSet<String>) {
     let namespace = map.namespace().unwrap_or_default();
     for (key, text) in map.data.iter().flatten() {
         let Some(feature) = key.strip_suffix(".json") else { continue };
@@ -136,7 +154,7 @@ fn routed(map: &ConfigMap, by_uid: &mut BTreeMap<String, Use>, blind: &mut BTree
         let loaded = entry.get("loaded").and_then(Value::as_array).into_iter().flatten();
         for revision in [entry.get("live"), entry.get("trial")].into_iter().flatten().chain(loaded) {
             if let Some(uid) = revision.get("uid").and_then(Value::as_str) {
-                by_uid.insert(uid.to_owned(), Use::Running);
+                routes.push((feature.clone(), uid.to_owned()));
             }
         }
     }

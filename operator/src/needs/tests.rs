@@ -49,6 +49,25 @@ fn three() -> Cluster {
     Cluster { features: View::of(vec![feature(Value::Null)]), sequence_revisions, signal_revisions, ..Cluster::empty() }
 }
 
+#[test]
+fn what_a_revision_reads_that_is_read_and_was_deleted_goes_on_as_it_was() {
+    let live = r#"{"version": 1, "features": {"n/f": {"live": {"uid": "gone", "digest": "d"}, "weightBp": 0, "epoch": 1}}}"#;
+    let needed = |name: &str, needed: &str| {
+        let mut revision = signal(name, 1);
+        revision.status = serde_json::from_value(json!({"needed": needed})).unwrap();
+        revision
+    };
+    let signal_revisions = View::of(vec![needed("s1", "Running"), needed("s2", "Kept"), needed("s3", "Gone")]);
+    let cluster = Cluster { signal_revisions, sequence_revisions: View::of(Vec::new()), maps: View::of(vec![route(live)]), ..three() };
+    let found = |cluster: &Cluster| {
+        let needed = Needs::default().look(cluster, at(9)).needed;
+        ["s1", "s2", "s3"].map(|uid| needed.of(uid))
+    };
+    assert_eq!(found(&cluster), [Use::Running, Use::Kept, Use::Kept]);
+    let nobody = Cluster { maps: View::of(Vec::new()), ..cluster };
+    assert_eq!(found(&nobody), [Use::Gone; 3]);
+}
+
 fn shown(cluster: &Cluster) -> String {
     let (needed, _) = needed(cluster, at(100));
     ["q1", "q2", "q3", "s1", "s2", "s3"].map(|uid| format!("{:?}", needed.of(uid))).join(" ")

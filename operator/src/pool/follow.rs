@@ -1,6 +1,7 @@
 //! The next entry of a feature in a pool's route: from what it is, what is wished, and what else is known.
 
 use tress_configs::definition::Contract;
+use tress_configs::route::Words;
 
 use super::entry::{Entry, Pinned};
 
@@ -31,11 +32,13 @@ pub struct Known {
     /// What an attempt that has not ended replaced.
     pub baking: Option<Pinned>,
     /// The greatest epoch that a status or a pod has of this feature.
-    pub epoch: i64,
+    pub epoch: u64,
     /// The number of the attempt that wishes.
-    pub attempt: Option<i64>,
+    pub attempt: Option<u64>,
     /// What the feature promises; `None` = that is not known, and what was told stays.
     pub contract: Option<Contract>,
+    /// What people say of it; `None` = that is not known, and what was told stays.
+    pub about: Option<Words>,
 }
 
 /// The entry that takes the place of `entry`; `None` = it stays as it is, or there is none.
@@ -43,13 +46,14 @@ pub struct Known {
 /// Guarantees: what is read changes by `CutOver` and `Retire` only; the epoch goes up with every change, above all that anybody has seen.
 #[must_use]
 pub fn follow(entry: Option<&Entry>, wish: &Wish, known: &Known) -> Option<Entry> {
-    let Known { feature_uid, live, asked, baking, epoch: seen, attempt, contract } = known;
+    let Known { feature_uid, live, asked, baking, epoch: seen, attempt, contract, about } = known;
     // An object of the same name that is gone: what was read went with it.
     let ours = entry.filter(|entry| entry.feature_uid.as_deref().is_none_or(|uid| uid == feature_uid));
     let lost = || Entry { live: live.clone(), ..Entry::default() };
     let before = ours.cloned().unwrap_or_else(lost);
     let contract = contract.clone().or_else(|| before.contract.clone());
-    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, contract, ..before.clone() };
+    let about = about.clone().or_else(|| before.about.clone());
+    let mut next = Entry { feature_uid: Some(feature_uid.clone()), weight_bp: 0, contract, about, ..before.clone() };
     let mut beside = asked.clone();
     match wish {
         Wish::Keep => beside.extend(baking.clone()),
@@ -94,7 +98,7 @@ mod tests {
         Known { feature_uid: "f".to_owned(), attempt: Some(2), ..Known::default() }
     }
 
-    fn entry(live: &str, epoch: i64) -> Entry {
+    fn entry(live: &str, epoch: u64) -> Entry {
         Entry { feature_uid: Some("f".to_owned()), live: Some(pinned(live)), epoch, attempt: Some(1), ..Entry::default() }
     }
 
@@ -181,6 +185,10 @@ mod tests {
         let second = follow(Some(&first), &Wish::Keep, &promise(r#"{"completeWithin": "1d"}"#)).unwrap();
         assert!(second.epoch == 6 && second.live == first.live && second.contract != first.contract);
         assert_eq!(follow(Some(&second), &Wish::Keep, &known()), None);
+        let saying = Known { about: Some(Words { description: "Newest first.".to_owned(), owners: Vec::new() }), ..known() };
+        let third = follow(Some(&second), &Wish::Keep, &saying).unwrap();
+        assert!(third.epoch == 7 && third.about == saying.about && third.contract == second.contract);
+        assert_eq!((follow(Some(&third), &Wish::Keep, &saying), follow(Some(&third), &Wish::Keep, &known())), (None, None));
     }
 
     fn wish() -> impl Strategy<Value = Wish> {
@@ -196,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn epochs_only_rise_and_what_is_read_changes_by_cutting_over_only(wishes in prop::collection::vec((wish(), 0i64..9, any::<bool>()), 1..40)) {
+        fn epochs_only_rise_and_what_is_read_changes_by_cutting_over_only(wishes in prop::collection::vec((wish(), 0u64..9, any::<bool>()), 1..40)) {
             let mut current: Option<Entry> = None;
             for (wish, epoch, asked) in wishes {
                 let asked = if asked { vec![pinned("o")] } else { Vec::new() };
@@ -208,7 +216,7 @@ mod tests {
                     Wish::CutOver(target) | Wish::Retire(target) => prop_assert_eq!(next.live.as_ref(), Some(target)),
                     Wish::Keep | Wish::Load(_) | Wish::DropTrial(_) => prop_assert_eq!(&next.live, &before.live),
                 }
-                let named: Vec<_> = next.revisions().collect();
+                let named: Vec<_> = next.live.iter().chain(&next.trial).chain(&next.loaded).collect();
                 let mut once = named.clone();
                 once.sort();
                 once.dedup();

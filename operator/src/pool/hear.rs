@@ -47,12 +47,8 @@ fn says(status: &proto::GetStatusResponse, at: Timestamp, wanted: Option<&str>) 
     let named = |feature: &&proto::FeatureStatus| wanted.is_none_or(|wanted| feature.feature == wanted);
     let of = |feature: &proto::FeatureStatus| {
         let proto::FeatureStatus { feature, epoch, file_epoch, trial_weight_bp: _, revisions } = feature;
-        let number = |epoch: u64| i64::try_from(epoch).unwrap_or(i64::MAX);
-        let said = OfFeature {
-            epoch: number(*epoch),
-            file_epoch: number(*file_epoch),
-            revisions: revisions.iter().filter_map(revision).collect(),
-        };
+        let revisions = revisions.iter().filter_map(revision).collect();
+        let said = OfFeature { epoch: *epoch, file_epoch: *file_epoch, revisions };
         (feature.clone(), said)
     };
     Said { features: status.features.iter().filter(named).map(of).collect(), at }

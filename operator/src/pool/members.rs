@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use tress_configs::definition::Contract;
+use tress_configs::route::Words;
 use tress_crds::definition::SequenceFeature;
 use tress_crds::rollout::Phase;
 use tress_crds::{SequenceRevision, SequenceRollout};
@@ -47,7 +48,12 @@ struct Seen<'a> {
 /// Whether a pool is named by anything, or routes anything.
 pub fn is_used(context: &Context, place: (&str, &str)) -> bool {
     let entries = route_of(context, place).map(|map| entry::entries(&map)).unwrap_or_default();
-    !members(context, place, &entries).is_empty()
+    !members(context, place, &entries).is_empty() || entries.keys().any(|feature| is_beyond(context, place.0, feature))
+}
+
+/// Whether a feature is there and cannot be read: its entry stays as it is.
+pub fn is_beyond(context: &Context, namespace: &str, feature: &str) -> bool {
+    context.cluster.features.is_unreadable(namespace, feature)
 }
 
 /// The features of a pool, by name. Who has an entry and is not among them loses it.
@@ -56,6 +62,9 @@ pub fn members(context: &Context, (namespace, pool): (&str, &str), entries: &BTr
     let mut members = BTreeMap::new();
     for feature in context.cluster.features.within(namespace) {
         let name = feature.name_any();
+        if is_beyond(context, namespace, &name) {
+            continue;
+        }
         if let Some(member) = member(context, (pool, &feature), entries.get(&name), &pods) {
             members.insert(name, member);
         }
@@ -93,8 +102,8 @@ fn of(seen: Seen<'_>) -> Option<Member> {
     let name = format!("{}/{}", feature.namespace().unwrap_or_default(), feature.name_any());
     let live = status.and_then(|status| status.live.as_ref());
     let read = live.and_then(|live| revisions.iter().find(|revision| revision.name_any() == live.revision));
-    let written = here().filter_map(|attempt| attempt.status.as_ref()?.epoch).max().unwrap_or_default();
-    let told = live.filter(|_| is_endpoint).map_or(0, |live| live.epoch);
+    let written = here().filter_map(|attempt| attempt.status.as_ref()?.epoch).map(entry::heard).max().unwrap_or_default();
+    let told = live.filter(|_| is_endpoint).map_or(0, |live| entry::heard(live.epoch));
     let baking = going.filter(|attempt| phase(attempt) == Some(Phase::CuttingOver)).and_then(|attempt| attempt.spec.previous.as_ref());
     let pins: Vec<(Pinned, Timestamp)> = revisions.iter().filter_map(|revision| asked(revision, now)).collect();
     let known = Known {
@@ -104,6 +113,7 @@ fn of(seen: Seen<'_>) -> Option<Member> {
         epoch: written.max(told).max(Heard { pods, feature: &name, now }.epoch()),
         attempt: None,
         contract: Some(feature.spec.definition.contract.clone().unwrap_or(Contract { freshness: None, complete_within: None })),
+        about: Some(Words::of(&feature.spec.definition)),
         asked: pins.iter().map(|(pinned, _)| pinned.clone()).collect(),
     };
     // A trial of nobody: its attempt has ended, or is gone.

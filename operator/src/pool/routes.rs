@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use tress_configs::definition::Contract;
 use tress_configs::duration::Duration;
+use tress_configs::route::Words;
 
 use super::entry::{self, Entry, Pinned};
 use super::follow::{Wish, follow};
-use super::members::{Member, member, members};
+use super::members::{Member, is_beyond, member, members};
 use super::{hear, route_of};
 use crate::context::Context;
 use crate::control::proto;
@@ -22,7 +23,7 @@ pub struct Wished<'a> {
     pub feature: &'a str,
     pub wish: Wish,
     /// The number of the attempt.
-    pub attempt: i64,
+    pub attempt: u64,
 }
 
 /// Puts the route as it has to be, if it is not: of every feature of the pool, and of one as an attempt wishes. Gives back when it is
@@ -35,7 +36,10 @@ pub async fn write(context: &Context, place: (&str, &str), wished: Option<&Wishe
     let entries = map.as_deref().map(entry::entries).unwrap_or_default();
     let members = members(context, place, &entries);
     let until = members.values().filter_map(|member| member.until).min();
-    let next = next(&entries, &members, wished);
+    let mut next = next(&entries, &members, wished);
+    // A feature that cannot be read is not gone.
+    let beyond = entries.iter().filter(|(feature, _)| is_beyond(context, place.0, feature));
+    next.extend(beyond.map(|(feature, entry)| (feature.clone(), entry.clone())));
     // Broken keys are none of the entries: they are written anew with the first that is made again.
     let keys = map.as_deref().and_then(|map| map.data.as_ref()).map_or(0, BTreeMap::len);
     if map.is_some() && next == entries && keys == entries.len() {
@@ -43,7 +47,7 @@ pub async fn write(context: &Context, place: (&str, &str), wished: Option<&Wishe
     }
     let (namespace, pool) = place;
     let here = Place { namespace: namespace.to_owned(), image: String::new(), secrets: Vec::new() };
-    let object = workload::route(&here, pool, &entry::values(&next));
+    let object = workload::route(&here, pool, &next);
     let mut object: ConfigMap =
         serde_json::from_value(object).map_err(|e| Error::invalid(format!("the route of {namespace}/{pool} was rendered wrongly: {e}")))?;
     object.metadata.resource_version = map.as_deref().and_then(|map| map.metadata.resource_version.clone());
@@ -103,7 +107,7 @@ fn one(before: Option<&Entry>, Member { wish, known, until: _ }: &Member, wished
 }
 
 fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
-    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt, contract } = entry.clone();
+    let Entry { feature_uid, live, trial, loaded, weight_bp, epoch, attempt, contract, about } = entry.clone();
     let pinned = |Pinned { uid, digest }: Pinned| proto::PinnedRevision { uid, digest };
     proto::Route {
         feature: format!("{namespace}/{feature}"),
@@ -112,12 +116,13 @@ fn wire(namespace: &str, feature: &str, entry: &Entry) -> proto::Route {
         trial: trial.map(pinned),
         loaded: loaded.into_iter().map(pinned).collect(),
         weight_bp,
-        epoch: u64::try_from(epoch).unwrap_or_default(),
-        attempt: attempt.and_then(|attempt| u64::try_from(attempt).ok()),
+        epoch,
+        attempt,
         contract: contract.map(|Contract { freshness, complete_within }| proto::Contract {
             freshness_p99_ms: freshness.map(|freshness| freshness.p99.millis()),
             complete_within_ms: complete_within.map(Duration::millis),
         }),
+        about: about.map(|Words { description, owners }| proto::Words { description, owners }),
     }
 }
 
@@ -126,7 +131,7 @@ mod tests {
     use super::*;
     use crate::pool::follow::Known;
 
-    fn entry(live: &str, epoch: i64) -> Entry {
+    fn entry(live: &str, epoch: u64) -> Entry {
         let live = Pinned { uid: live.to_owned(), digest: live.to_owned() };
         Entry { feature_uid: Some("f".to_owned()), live: Some(live), epoch, ..Entry::default() }
     }
@@ -149,8 +154,10 @@ mod tests {
     #[test]
     fn a_route_says_the_same_on_the_wire() {
         let contract = serde_json::from_str(r#"{"freshness": {"p99": "10s"}}"#).unwrap();
-        let said = Entry { attempt: Some(2), contract, ..entry("a", 9) };
-        let proto::Route { feature, feature_uid, live, epoch, attempt, contract, .. } = wire("movies", "recent", &said);
+        let about = Some(Words { description: "Newest first.".to_owned(), owners: vec!["team".to_owned()] });
+        let said = Entry { attempt: Some(2), contract, about, ..entry("a", 9) };
+        let proto::Route { feature, feature_uid, live, epoch, attempt, contract, about, .. } = wire("movies", "recent", &said);
+        assert_eq!(about.map(|about| (about.description, about.owners)), Some(("Newest first.".to_owned(), vec!["team".to_owned()])));
         assert_eq!(contract.map(|c| (c.freshness_p99_ms, c.complete_within_ms)), Some((Some(10_000), None)));
         assert_eq!((feature.as_str(), feature_uid.as_str(), epoch, attempt), ("movies/recent", "f", 9, Some(2)));
         assert_eq!(live.map(|live| live.uid), Some("a".to_owned()));

@@ -42,9 +42,9 @@ pub struct Said {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfFeature {
     /// Of the route in force.
-    pub epoch: i64,
+    pub epoch: u64,
     /// Of the mounted file.
-    pub file_epoch: i64,
+    pub file_epoch: u64,
     pub revisions: Vec<OfRevision>,
 }
 
@@ -106,18 +106,18 @@ impl Told {
 impl<'a> Heard<'a> {
     /// Whether every pod that may answer readers has this epoch in force.
     #[must_use]
-    pub fn acknowledged(&self, epoch: i64) -> bool {
+    pub fn acknowledged(&self, epoch: u64) -> bool {
         self.pods.iter().filter(|pod| pod.may_answer(self.now)).all(|pod| self.has(pod, epoch))
     }
 
     /// Whether every pod that may answer readers finds this epoch in its file, too.
     #[must_use]
-    pub fn mounted(&self, epoch: i64) -> bool {
+    pub fn mounted(&self, epoch: u64) -> bool {
         let filed = |pod: &Told| pod.of(self.feature).is_some_and(|said| said.file_epoch >= epoch);
         self.pods.iter().filter(|pod| pod.may_answer(self.now)).all(filed)
     }
 
-    fn has(&self, pod: &Told, epoch: i64) -> bool {
+    fn has(&self, pod: &Told, epoch: u64) -> bool {
         pod.of(self.feature).is_some_and(|said| said.epoch >= epoch)
     }
 
@@ -181,14 +181,14 @@ impl<'a> Heard<'a> {
 
     /// The greatest epoch that a pod has of the feature.
     #[must_use]
-    pub fn epoch(&self) -> i64 {
+    pub fn epoch(&self) -> u64 {
         self.pods.iter().filter_map(|pod| pod.of(self.feature)).map(|said| said.epoch.max(said.file_epoch)).max().unwrap_or_default()
     }
 
     /// A pod that has not taken a route that is in force since then, and may go: one at a time, and only while another that gets
     /// requests has taken it.
     #[must_use]
-    pub fn laggard(&self, epoch: i64, since: Timestamp) -> Option<&'a Told> {
+    pub fn laggard(&self, epoch: u64, since: Timestamp) -> Option<&'a Told> {
         let is_late = self.now.duration_since(since) >= PATIENCE;
         let is_one_going = self.pods.iter().any(|pod| matches!(pod.life, Life::Ending { .. }) && pod.may_answer(self.now));
         let another = self.pods.iter().any(|pod| pod.life == Life::Ready && self.has(pod, epoch));
@@ -213,7 +213,7 @@ mod tests {
         OfRevision { pinned: pinned(), state: State::Ready, warm: true, freshness: Some(SignedDuration::from_secs(1)), asked: None }
     }
 
-    fn pod(name: &str, life: Life, epochs: (i64, i64), revision: OfRevision) -> Told {
+    fn pod(name: &str, life: Life, epochs: (u64, u64), revision: OfRevision) -> Told {
         let said = OfFeature { epoch: epochs.0, file_epoch: epochs.1, revisions: vec![revision] };
         let said = Said { features: BTreeMap::from([("n/f".to_owned(), said)]), at: at(100) };
         Told { name: name.to_owned(), uid: name.to_owned(), life, said: Some(said) }

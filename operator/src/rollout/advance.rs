@@ -1,6 +1,7 @@
 //! From phase to phase.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tress_configs::definition::Lifecycle;
 use tress_crds::definition::Class;
 use tress_crds::rollout::{Phase, PhaseReason, RolloutStatus, SequenceRolloutSpec};
@@ -32,12 +33,18 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
         match facts.declared {
             Declared::Target => {}
             Declared::Another => return to(Phase::Aborting, PhaseReason::NewTarget, "another target is declared"),
+            Declared::Lost => {
+                return to(Phase::Aborting, PhaseReason::NewTarget, "its revision was deleted; the next attempt brings it anew");
+            }
             Declared::Nothing => return to(Phase::Aborting, PhaseReason::FeatureDeleted, "the feature is deleted"),
         }
     }
     let paused = status.paused == Some(true) && phase != Phase::Aborting;
-    if paused {
-        return act(Effect::Nothing, "paused", None);
+    match (paused, &status.held_since) {
+        (true, Some(_)) => return act(Effect::Nothing, "paused", None),
+        (true, None) => return Decision::Write(RolloutStatus { held_since: Some(Time(now)), ..status.clone() }),
+        (false, Some(since)) => return Decision::Write(resumed(status, since.0, now)),
+        (false, None) => {}
     }
     let is_live = facts.route.live.as_ref() == Some(&spec.target.uid);
     let has_slot = if facts.slot { Progress::Done } else { Progress::Going };
@@ -89,6 +96,13 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
         Progress::Going if table::is_over(status, now) => to(Phase::Aborting, table::too_late(phase), "it took longer than it may"),
         Progress::Going => act(step.effect, step.waiting, status.deadline.as_ref().map(|d| d.0)),
     }
+}
+
+/// It has as much time left as it had when it was held.
+fn resumed(status: &RolloutStatus, since: Timestamp, now: Timestamp) -> RolloutStatus {
+    let held = now.duration_since(since).max(SignedDuration::ZERO);
+    let later = |deadline: &Time| Time(deadline.0.saturating_add(held).unwrap_or(Timestamp::MAX));
+    RolloutStatus { held_since: None, deadline: status.deadline.as_ref().map(later), ..status.clone() }
 }
 
 /// Whether readers may only see the target after a comparison with what they read now.

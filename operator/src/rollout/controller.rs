@@ -5,16 +5,18 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use tress_crds::backfill::{BackfillSpec, Incremental, Mode};
 use tress_crds::rollout::{Phase, RolloutStatus};
-use tress_crds::{Backfill, SequenceRollout};
+use tress_crds::{Backfill, SequenceRevision, SequenceRollout};
 
 use super::observe::observe;
 use super::seen::{Observed, Signal, facts, history, waits_for};
 use super::{Decision, Effect, Progress, decide, report};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::event::Tone;
+use crate::feature::target::FORCE;
 use crate::label;
 use crate::name::{self, Occasion};
-use crate::pool::entry::Pinned;
+use crate::pool::entry::{self, Pinned};
 use crate::pool::follow::Wish;
 use crate::pool::of_routes;
 use crate::pool::routes::{self, Wished};
@@ -25,6 +27,9 @@ use crate::queue::{Key, Next, Triggers};
 const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// How soon one is looked at again that waits for a window of its policy, or for the slot of somebody who is paused.
 const LATER: SignedDuration = SignedDuration::from_secs(30);
+
+/// The reason of the Event that tells of a forced attempt.
+const FORCED: &str = "Forced";
 
 /// What wakes an attempt: itself and others of its feature, its feature, revisions that it brings, backfills, streams, its pool.
 #[must_use]
@@ -69,6 +74,10 @@ pub fn triggers() -> Triggers {
 pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     let now = context.clock.now();
     let Some(seen) = observe(context, key) else { return Ok(Next::Rest) };
+    if seen.target.is_none() && is_there(context, &seen).await? {
+        // The caches are behind.
+        return Err(Error::Conflict);
+    }
     let status = seen.rollout.status.clone().unwrap_or_default();
     let is_held = seen.is_paused() && !status.phase.is_some_and(Phase::is_end);
     // Who pauses the feature pauses its attempt; an abort is heeded all the same.
@@ -79,12 +88,15 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
             // What the feature's pause lent it is not its own; what an intent says is.
             let paused = if is_held && next.handled == status.handled { status.paused } else { next.paused };
             say(context, &seen, &RolloutStatus { paused, ..next }, None).await?;
+            if status.phase.is_none() && seen.spec().forced == Some(true) {
+                tell_forced(context, &seen);
+            }
             Ok(Next::At(now))
         }
         Decision::Act { effect, waiting, until } => {
             let epoch = act(context, &seen, effect).await?;
             let waiting = waits_for(&seen, now).map_or_else(|| waiting.clone(), |exactly| format!("{waiting}: {exactly}"));
-            let status = RolloutStatus { epoch: epoch.or(status.epoch), ..status };
+            let status = RolloutStatus { epoch: epoch.map(entry::told).or(status.epoch), ..status };
             say(context, &seen, &status, Some(&waiting)).await?;
             Ok(again(&status, until, now))
         }
@@ -98,6 +110,26 @@ async fn say(context: &Context, seen: &Observed, status: &RolloutStatus, waiting
     let before = seen.rollout.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     context.events.transition(&*seen.rollout, &before, &told.conditions);
     Ok(())
+}
+
+/// Whether the target of an attempt that goes on is there, by an uncached read.
+async fn is_there(context: &Context, seen: &Observed) -> Result<bool> {
+    if seen.rollout.status.as_ref().is_some_and(|status| status.phase.is_some_and(Phase::is_end)) {
+        return Ok(false);
+    }
+    let target = &seen.spec().target;
+    let found: Option<SequenceRevision> = context.writer.fresh(&seen.rollout.namespace().unwrap_or_default(), &target.revision).await?;
+    Ok(found.is_some_and(|found| found.uid().as_ref() == Some(&target.uid)))
+}
+
+/// A person sends a change to readers that nothing was compared for. Who it is the object does not say.
+fn tell_forced(context: &Context, seen: &Observed) {
+    let (attempt, target) = (seen.rollout.name_any(), &seen.spec().target.revision);
+    let note = format!("the attempt {attempt} brings {target} to readers without a comparison, as the annotation {FORCE} asks");
+    match &seen.feature {
+        Some(feature) => context.events.say(&**feature, Tone::Normal, FORCED, &note),
+        None => context.events.say(&*seen.rollout, Tone::Normal, FORCED, &note),
+    }
 }
 
 /// When it is looked at again though nothing changes.
@@ -114,7 +146,7 @@ fn again(status: &RolloutStatus, until: Option<Timestamp>, now: Timestamp) -> Ne
 }
 
 /// Brings an effect about, again and again. Gives back the epoch of the route that it wrote.
-async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Option<i64>> {
+async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Option<u64>> {
     let target = Pinned::from(&seen.spec().target);
     match effect {
         // Jobs and streams follow from the phase: they are made for whatever is needed.
@@ -136,17 +168,17 @@ async fn act(context: &Context, seen: &Observed, effect: Effect) -> Result<Optio
     }
 }
 
-async fn wish(context: &Context, seen: &Observed, wish: Wish) -> Result<Option<i64>> {
+async fn wish(context: &Context, seen: &Observed, wish: Wish) -> Result<Option<u64>> {
     let (namespace, spec) = (seen.rollout.namespace().unwrap_or_default(), seen.spec());
     let place = (namespace.as_str(), spec.pool.as_str());
-    let wished = Wished { feature: &spec.feature, wish, attempt: i64::from(spec.attempt) };
+    let wished = Wished { feature: &spec.feature, wish, attempt: u64::try_from(spec.attempt).unwrap_or_default() };
     let entry = routes::wish(context, place, &wished).await?;
     context.pods.attend(place.0, place.1);
     Ok(entry.map(|entry| entry.epoch))
 }
 
 /// Tells pods once more that have not taken the route.
-async fn remind(context: &Context, seen: &Observed, epoch: Option<i64>) {
+async fn remind(context: &Context, seen: &Observed, epoch: Option<u64>) {
     let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
     let heard = Heard { pods: &seen.pods, feature: &name, now: context.clock.now() };
     if epoch.is_some_and(|epoch| !heard.acknowledged(epoch)) {
@@ -155,7 +187,7 @@ async fn remind(context: &Context, seen: &Observed, epoch: Option<i64>) {
 }
 
 /// A pod that does not take what is read from now on goes, and another comes in its place.
-async fn replace(context: &Context, seen: &Observed, epoch: Option<i64>) -> Result<()> {
+async fn replace(context: &Context, seen: &Observed, epoch: Option<u64>) -> Result<()> {
     let (name, namespace) = (seen.name(), seen.rollout.namespace().unwrap_or_default());
     let now = context.clock.now();
     let Some(epoch) = epoch else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! What a person wants of an attempt. Each nonce is heeded once, by a write of status.
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tress_crds::rollout::{Action, Phase, PhaseReason, RolloutStatus, SequenceRolloutSpec};
 
 use super::{Facts, entered};
@@ -23,7 +24,7 @@ pub fn heed(spec: &SequenceRolloutSpec, status: &RolloutStatus, facts: &Facts, n
         Action::Retry if phase.is_end() => RolloutStatus { retried: Some(true), ..heeded },
         Action::Retry => RolloutStatus { message: why("Retry is for an attempt that has ended"), ..heeded },
         Action::Pause if phase.is_end() => heeded,
-        Action::Pause => RolloutStatus { paused: Some(true), ..heeded },
+        Action::Pause => RolloutStatus { paused: Some(true), held_since: status.held_since.clone().or(Some(Time(now))), ..heeded },
         Action::Resume => RolloutStatus { paused: None, ..heeded },
     })
 }

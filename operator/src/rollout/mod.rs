@@ -41,6 +41,8 @@ pub enum Declared {
     Target,
     /// Another one, compiled and accepted.
     Another,
+    /// This one, and its revision was deleted: it is made anew.
+    Lost,
     /// The feature is gone.
     Nothing,
 }
@@ -55,7 +57,7 @@ pub struct Route {
     /// UIDs of what else stays loaded.
     pub loaded: Vec<String>,
     /// Of this feature's entry.
-    pub epoch: i64,
+    pub epoch: u64,
     /// Every running pod of the pool reports this epoch.
     pub acknowledged: bool,
     /// The same, from the file that it mounts.
@@ -142,6 +144,7 @@ fn entered(before: &RolloutStatus, phase: Phase, reason: PhaseReason, message: &
         deadline: table::lasts(phase).and_then(|span| now.checked_add(span).ok()).map(Time),
         reason: Some(reason),
         message: Some(message.to_owned()).filter(|m| !m.is_empty()),
+        held_since: None,
         ..before.clone()
     }
 }

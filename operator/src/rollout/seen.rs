@@ -120,6 +120,7 @@ fn declared(seen: &Observed) -> Declared {
     };
     match feature.status.as_ref().and_then(|status| status.target.as_ref()) {
         Some(target) if target.revision != seen.spec().target.revision => Declared::Another,
+        _ if seen.target.is_none() => Declared::Lost,
         // What is declared has mistakes, or is not looked at yet: what was accepted before goes on.
         Some(_) | None => Declared::Target,
     }

@@ -206,7 +206,8 @@ fn abort_works_in_every_phase_until_readers_are_sent_to_the_target_also_while_pa
 
 #[test]
 fn a_new_target_or_a_deleted_feature_ends_it_before_the_cutover_only() {
-    for (declared, end) in [(Declared::Another, Phase::Superseded), (Declared::Nothing, Phase::Aborted)] {
+    let ends = [(Declared::Another, Phase::Superseded), (Declared::Lost, Phase::Superseded), (Declared::Nothing, Phase::Aborted)];
+    for (declared, end) in ends {
         let (status, facts) = standing(Phase::Loading);
         let (_, status) = run(&change(Class::Compatible), status, &mut Facts { declared, ..facts });
         assert_eq!(status.phase, Some(end));
@@ -228,6 +229,31 @@ fn paused_nothing_is_done_and_resumed_it_goes_on() {
     assert_eq!(held, Decision::Act { effect: Effect::Nothing, waiting: "paused".to_owned(), until: None });
     let (_, status) = run(&wanting(Action::Resume, "2", change(Class::Compatible)), paused, &mut facts);
     assert_eq!((status.phase, status.paused), (Some(Phase::Succeeded), None));
+}
+
+#[test]
+fn what_passes_while_it_is_paused_does_not_count_for_the_deadline() {
+    let spec = change(Class::Compatible);
+    let written = |status: &RolloutStatus, second| match decide(&spec, status, &nothing_yet(), at(second)) {
+        Decision::Write(next) => next,
+        other => panic!("{other:?}"),
+    };
+    let until = |status: &RolloutStatus| status.deadline.as_ref().map(|deadline| deadline.0);
+    let loading = RolloutStatus { phase: Some(Phase::Loading), deadline: Some(Time(at(100))), ..RolloutStatus::default() };
+    // Held by its feature at second 60, for a year.
+    let held = written(&RolloutStatus { paused: Some(true), ..loading.clone() }, 60);
+    assert_eq!((held.phase, held.held_since.clone()), (Some(Phase::Loading), Some(Time(at(60)))));
+    let year = 31_536_000;
+    let waits = Decision::Act { effect: Effect::Nothing, waiting: "paused".to_owned(), until: None };
+    assert_eq!(decide(&spec, &held, &nothing_yet(), at(year)), waits);
+    let resumed = written(&RolloutStatus { paused: None, ..held.clone() }, 60 + year);
+    assert_eq!((until(&resumed), resumed.held_since.clone()), (Some(at(100 + year)), None));
+    let goes_on = |second| matches!(decide(&spec, &resumed, &nothing_yet(), at(second)), Decision::Act { effect: Effect::Load, .. });
+    assert!(goes_on(60 + year) && goes_on(99 + year) && !goes_on(100 + year));
+    // Ended while it was held: nothing of it is left.
+    let aborted = decide(&wanting(Action::Abort, "1", spec.clone()), &held, &nothing_yet(), at(70));
+    let Decision::Write(aborted) = aborted else { panic!("{aborted:?}") };
+    assert_eq!((aborted.phase, aborted.held_since), (Some(Phase::Aborting), None));
 }
 
 #[test]

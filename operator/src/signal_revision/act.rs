@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::archive::Archived;
 use super::decide::Action;
 use super::observe::Facts;
+use super::stream;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::label::{self, Role};
@@ -18,9 +19,6 @@ use crate::name::{self, Occasion};
 use crate::platform::Platform;
 use crate::workload::{self, Owner, Place, Revision};
 use crate::{deletion, jobs};
-
-/// Where the pods of a stream and of an archive show how they are.
-const MONITOR: u16 = 9090;
 
 pub(super) async fn act(context: &Context, facts: &Facts, action: &Action) -> Result<()> {
     let revision = &facts.revision;
@@ -39,11 +37,11 @@ pub(super) async fn act(context: &Context, facts: &Facts, action: &Action) -> Re
             let plan = Revision { owner, plan: String::new(), signals: Vec::new() };
             jobs::make(context, workload::prepare(&place, &plan), &facts.prepare, &rendered(&place, "")).await?;
         }
-        Action::Stream { image } => stream(context, facts, &Place { image: image.clone(), ..place }).await?,
+        Action::Stream { image } => stream::ensure(context, facts, &Place { image: image.clone(), ..place }).await?,
         Action::StopStream => stop(context, &namespace, &name).await?,
-        Action::Archive => {
+        Action::Archive { image } => {
             let Some(archived) = &facts.archive else { return Ok(()) };
-            archive(context, archived, &place).await?;
+            archive(context, archived, &Place { image: image.clone(), ..place }).await?;
         }
         Action::StopArchive => {
             let Some(archived) = &facts.archive else { return Ok(()) };
@@ -84,7 +82,7 @@ fn digest(text: &str) -> String {
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
-fn owner(revision: &SignalRevision) -> Owner {
+pub(super) fn owner(revision: &SignalRevision) -> Owner {
     Owner { kind: "SignalRevision", name: revision.name_any(), uid: revision.uid().unwrap_or_default() }
 }
 
@@ -97,30 +95,6 @@ async fn plan(context: &Context, revision: &SignalRevision) -> Result<Revision> 
         return Err(Error::invalid(format!("the plan of {name} is not the one that its digest names: delete it, and it is made anew")));
     }
     Ok(Revision { owner: owner(revision), plan: whole.spec.compiled.plan, signals: Vec::new() })
-}
-
-async fn stream(context: &Context, facts: &Facts, place: &Place) -> Result<()> {
-    let owner = owner(&facts.revision);
-    let runtime = facts.stream_runtime();
-    // How it is to run only the definition says: without one, what runs goes on as it was rendered.
-    let inputs = match (&facts.definition, &facts.stream) {
-        (None, Some(stream)) => stream.inputs.clone(),
-        _ => rendered(place, &json!(runtime).to_string()),
-    };
-    let deployment = workload::stream(place, &owner, runtime);
-    let replicas = runtime.and_then(|runtime| runtime.replicas).unwrap_or(1);
-    context.writer.ensure(deployment, &inputs).await?;
-    let policy = workload::network(place, Role::Stream, (&owner.name, &owner), &[MONITOR]);
-    context.writer.ensure(policy, "1").await?;
-    match workload::disruption(place, Role::Stream, (&owner.name, &owner), replicas) {
-        Some(budget) => drop(context.writer.ensure(budget, "1").await?),
-        None => {
-            if let Some(budget) = context.cluster.budgets.get(&place.namespace, &owner.name) {
-                context.writer.delete(&*budget).await?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A Deployment and what stands around its pods.

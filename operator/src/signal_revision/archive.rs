@@ -23,6 +23,8 @@ pub struct Archived {
     pub found: bool,
     /// The Deployment is there, or what stands around its pods.
     pub there: bool,
+    /// Of the Deployment; `None` = it is not there.
+    pub image: Option<String>,
 }
 
 pub(super) fn observe(cluster: &Cluster, needed: &Needed, namespace: &str, topic: &ArchivedTopic) -> Archived {
@@ -38,6 +40,8 @@ pub(super) fn observe(cluster: &Cluster, needed: &Needed, namespace: &str, topic
     let found = revisions.iter().any(|r| r.status.as_ref().is_some_and(|status| status.prepared.is_some()));
     let owner = |r: &Arc<SignalRevision>| Owner { kind: "SignalRevision", name: r.name_any(), uid: r.uid().unwrap_or_default() };
     let name = name::archive(&topic.connection, &topic.topic);
-    let there = cluster.deployments.get(namespace, &name).is_some() || cluster.network_policies.get(namespace, &name).is_some();
-    Archived { name, topic: topic.clone(), owners: revisions.iter().map(owner).collect(), found, there }
+    let deployment = cluster.deployments.get(namespace, &name);
+    let there = deployment.is_some() || cluster.network_policies.get(namespace, &name).is_some();
+    let image = deployment.map(|deployment| super::observe::bare(&deployment).0.to_owned());
+    Archived { name, topic: topic.clone(), owners: revisions.iter().map(owner).collect(), found, there, image }
 }

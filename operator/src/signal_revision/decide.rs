@@ -28,7 +28,10 @@ pub enum Action {
         image: String,
     },
     StopStream,
-    Archive,
+    /// The archive of its topic, with this image.
+    Archive {
+        image: String,
+    },
     StopArchive,
     List(Demanded),
     Base,
@@ -51,7 +54,7 @@ pub struct Decision {
 
 /// What nothing needs is given up after this: a rollback may be on its way.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
-/// So many streams take up a new image at a time …
+/// So many streams and archives take up a new image at a time …
 const WAVE: usize = 5;
 /// … and those that wait for it look again after this.
 const WAVE_PAUSE: SignedDuration = SignedDuration::from_secs(15);
@@ -101,7 +104,7 @@ pub fn decide(facts: &Facts, now: Timestamp) -> Decision {
             }
         }
     }
-    decision.archive(facts);
+    decision.archive(facts, now);
     decision.actions.extend(schedule::forgotten(facts).into_iter().map(Action::ForgetBackfill));
     decision
 }
@@ -155,14 +158,21 @@ impl Decision {
             return;
         }
         let image = match &facts.stream {
-            Some(stream) if stream.image != facts.image && !facts.runs_here() => stream.image.clone(),
-            Some(stream) if stream.image != facts.image && facts.rolling >= WAVE => {
-                self.next = earliest([self.next, now.checked_add(WAVE_PAUSE).ok()]);
-                stream.image.clone()
-            }
-            _ => facts.image.clone(),
+            Some(stream) if !facts.runs_here() => stream.image.clone(),
+            stream => self.in_turn(stream.as_ref().map(|stream| stream.image.as_str()), facts, now),
         };
         self.actions.push(Action::Stream { image });
+    }
+
+    /// The platform's image; what has another one keeps it until it is its turn.
+    fn in_turn(&mut self, current: Option<&str>, facts: &Facts, now: Timestamp) -> String {
+        match current {
+            Some(current) if current != facts.image && facts.rolling >= WAVE => {
+                self.next = earliest([self.next, now.checked_add(WAVE_PAUSE).ok()]);
+                current.to_owned()
+            }
+            _ => facts.image.clone(),
+        }
     }
 
     fn list(&mut self, facts: &Facts) {
@@ -196,14 +206,18 @@ impl Decision {
         self.make(&facts.base, Action::Base, now);
     }
 
-    fn archive(&mut self, facts: &Facts) {
+    fn archive(&mut self, facts: &Facts, now: Timestamp) {
         let Some(archive) = &facts.archive else { return };
         match archive.owners.as_slice() {
             [] if archive.there => self.actions.push(Action::StopArchive),
             [] => {}
             // Whoever needs it sees to it, so that it is not rendered by one that leaves.
             _ if self.status.needed == Some(Use::Gone) => {}
-            _ if archive.found || archive.there => self.actions.push(Action::Archive),
+            // It runs no plan: every engine can.
+            _ if archive.found || archive.there => {
+                let image = self.in_turn(archive.image.as_deref(), facts, now);
+                self.actions.push(Action::Archive { image });
+            }
             _ => {}
         }
     }

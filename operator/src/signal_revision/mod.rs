@@ -15,6 +15,7 @@ mod demands;
 mod observe;
 mod report;
 mod schedule;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 pub(crate) use self::act::{place, rendered};
 pub use self::decide::{Action, Decision, decide};
 pub use self::demands::{covers, list_of};
+pub(crate) use self::observe::is_of;
 pub use self::observe::{Facts, Stream};
 pub use self::wake::triggers;
 use crate::context::Context;

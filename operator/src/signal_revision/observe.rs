@@ -53,7 +53,7 @@ pub struct Facts {
     pub archive: Option<Archived>,
     /// What says that topics and tables go with it.
     pub record: Option<Arc<ConfigMap>>,
-    /// How many streams take up a new image just now.
+    /// How many streams and archives take up a new image just now.
     pub rolling: usize,
     /// The image that the platform names.
     pub image: String,
@@ -140,7 +140,9 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
     let backfills = cluster.backfills.within(namespace).into_iter().filter(|backfill| is_of(backfill, &revision)).collect();
     let job = |job| jobs::observe(cluster, (namespace, &name::job(name, job)), &uid);
     let stream = cluster.deployments.get(namespace, name).map(|deployment| stream(cluster, &deployment));
-    let is_behind = stream.as_ref().is_some_and(|stream| stream.image != platform.engine.image);
+    let archive = revision.spec.archive.as_ref().map(|topic| archive::observe(cluster, &look.needed, namespace, topic));
+    let images = [stream.as_ref().map(|stream| &stream.image), archive.as_ref().and_then(|archive| archive.image.as_ref())];
+    let is_behind = images.into_iter().flatten().any(|image| *image != platform.engine.image);
     let mut facts = Facts {
         needed: look.needed.of(&uid),
         semantics: platform.engine.semantics,
@@ -154,7 +156,7 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
         list: list.as_deref().and_then(demands::parse),
         backfills,
         schedule: None,
-        archive: revision.spec.archive.as_ref().map(|topic| archive::observe(cluster, &look.needed, namespace, topic)),
+        archive,
         record: cluster.maps.get(&context.home, &name::record(&uid)),
         // Looked for only where it matters: it takes a look at all of them.
         rolling: if is_behind { rolling(cluster, &platform.engine.image) } else { 0 },
@@ -167,7 +169,7 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
 }
 
 /// Whether a backfill is of this very revision, not of an earlier one of its name: that made other data.
-fn is_of(backfill: &Backfill, revision: &SignalRevision) -> bool {
+pub(crate) fn is_of(backfill: &Backfill, revision: &SignalRevision) -> bool {
     if backfill.spec.revision != revision.name_any() {
         return false;
     }
@@ -223,19 +225,19 @@ fn trouble(cluster: &Cluster, namespace: &str, name: &str) -> Option<Trouble> {
     Some(Trouble::ForNow(format!("its pod does not start: {word}")))
 }
 
-/// How many streams take up this image just now.
+/// How many streams and archives take up this image just now.
 fn rolling(cluster: &Cluster, image: &str) -> usize {
-    let role = crate::label::Role::Stream.as_str();
+    let roles = [crate::label::Role::Stream, crate::label::Role::Archive].map(crate::label::Role::as_str);
     let takes_up = |deployment: &&Arc<Deployment>| {
-        let of_stream = deployment.labels().get(crate::label::ROLE).map(String::as_str) == Some(role);
-        let seen = of_stream.then(|| bare(deployment));
+        let is_one = deployment.labels().get(crate::label::ROLE).is_some_and(|role| roles.contains(&role.as_str()));
+        let seen = is_one.then(|| bare(deployment));
         seen.is_some_and(|(has, settled)| has == image && !settled)
     };
     cluster.deployments.list().iter().filter(takes_up).count()
 }
 
 /// Its image, and whether every pod is of it.
-fn bare(deployment: &Deployment) -> (&str, bool) {
+pub(super) fn bare(deployment: &Deployment) -> (&str, bool) {
     let spec = deployment.spec.as_ref();
     let container = spec.and_then(|spec| spec.template.spec.as_ref()).and_then(|pod| pod.containers.first());
     let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);

@@ -114,6 +114,7 @@ fn backfill(name: &str, phase: &str, version: i64) -> Arc<Backfill> {
 fn actions(facts: &Facts) -> Vec<String> {
     let shown = |action: &Action| match action {
         Action::Stream { image } => format!("Stream {image}"),
+        Action::Archive { image } => format!("Archive {image}"),
         Action::List(list) => format!("List {} {}", list.number, list.features.join(",")),
         Action::ForgetBackfill(backfill) => format!("Forget {}", backfill.metadata.name.as_deref().unwrap_or_default()),
         other => format!("{other:?}"),
@@ -314,12 +315,18 @@ fn the_archive_of_a_topic_runs_as_long_as_a_revision_needs_it() {
     let archive = |owners: usize, found, there| {
         let owner = |n: usize| Owner { kind: "SignalRevision", name: format!("r{n}"), uid: format!("u{n}") };
         let topic = ArchivedTopic { connection: "main".to_owned(), topic: "t".to_owned() };
-        Some(Archived { name: "archive-a".to_owned(), topic, owners: (0..owners).map(owner).collect(), found, there })
+        Some(Archived { name: "archive-a".to_owned(), topic, owners: (0..owners).map(owner).collect(), found, there, image: None })
     };
     let with = |facts: Facts, archive| actions(&Facts { archive, ..facts });
     assert_eq!(with(made(), archive(1, false, false)), ["Plan", "Prepare"]);
-    assert_eq!(with(prepared(), archive(1, true, false)), ["Archive"]);
-    assert_eq!(with(running(), archive(2, true, true)), ["Stream i:1", "Archive"]);
+    assert_eq!(with(prepared(), archive(1, true, false)), ["Archive i:1"]);
+    assert_eq!(with(running(), archive(2, true, true)), ["Stream i:1", "Archive i:1"]);
+    // A new image comes to it in its turn, also where the definition is gone, and whatever plans it runs.
+    let old = || archive(1, true, true).map(|archive| Archived { image: Some("i:0".to_owned()), ..archive });
+    let unfit = Facts { definition: None, semantics: [2, 3], ..prepared() };
+    assert_eq!(with(unfit.clone(), old()), ["Archive i:1"]);
+    let crowded = Facts { rolling: 5, archive: old(), ..unfit };
+    assert_eq!((actions(&crowded), decide(&crowded, at(NOW)).next), (vec!["Archive i:0".to_owned()], Some(at(NOW + 15))));
     let gone = Facts { needed: Use::Gone, ..prepared() };
     assert_eq!(with(gone.clone(), archive(1, true, true)), [""; 0]);
     assert_eq!(with(gone.clone(), archive(0, false, true)), ["StopArchive"]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tress_configs::route::{Route, RouteFile};
 
 use super::pod::{GIVEN, Pod, words};
 use super::stream::deployment;
@@ -122,12 +123,13 @@ pub fn pool_guards(place: &Place, pool: &Pool) -> Vec<Value> {
 
 /// The ConfigMap with the routes of a pool: a key a feature, in the format of the engine's route files, put whole by one writer.
 #[must_use]
-pub fn route(place: &Place, pool: &str, features: &BTreeMap<String, Value>) -> Value {
+pub fn route(place: &Place, pool: &str, features: &BTreeMap<String, Route>) -> Value {
     let data: BTreeMap<String, String> = features
         .iter()
         .map(|(feature, entry)| {
             let name = format!("{}/{feature}", place.namespace);
-            (format!("{feature}.json"), json!({"version": 1, "features": {name: entry}}).to_string())
+            let file = RouteFile { features: BTreeMap::from([(name, entry.clone())]), ..RouteFile::default() };
+            (format!("{feature}.json"), serde_json::to_string(&file).unwrap_or_default())
         })
         .collect();
     json!({

@@ -8,6 +8,7 @@ use std::path::Path;
 use tress_configs::definition::StreamRuntime;
 use tress_configs::job::Demanded;
 use tress_configs::platform::PlatformFile;
+use tress_configs::route::{Pinned, Route};
 use tress_configs::yaml;
 use tress_crds::backfill::{BackfillSpec, Incremental, Mode, Restate};
 
@@ -47,7 +48,8 @@ fn all() -> BTreeMap<&'static str, Value> {
     let platform = PlatformFile::parse("platform.yaml", PLATFORM).unwrap();
     let [service, pods] = pool_service(&place(), "default");
     let [network, disruption] = <[Value; 2]>::try_from(pool_guards(&place(), &serving)).unwrap();
-    let entry = json!({"featureUid": "f", "live": {"uid": "u", "digest": "0123456789abcdef0123456789abcdef"}, "weightBp": 0, "epoch": 3, "attempt": 1});
+    let live = Pinned { uid: "u".to_owned(), digest: "0123456789abcdef0123456789abcdef".to_owned() };
+    let entry = Route { feature_uid: Some("f".to_owned()), live: Some(live), epoch: 3, attempt: Some(1), ..Route::default() };
     let filled = Filled { owner: &filled, spec: &spec, resources: None };
     let restated = BackfillSpec { mode: restate, ..spec.clone() };
     let another = Owner { uid: "11111111-2222-3333-4444-666666666666".to_owned(), ..owner("SignalRevision", "rating-bcdefghijk") };

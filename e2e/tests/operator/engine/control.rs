@@ -38,7 +38,7 @@ fn route(told: proto::Route) -> Route {
         epoch: told.epoch,
         attempt: told.attempt,
         // It decides nothing about what is read.
-        contract: None,
+        ..Route::default()
     }
 }
 

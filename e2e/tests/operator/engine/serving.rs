@@ -143,7 +143,7 @@ impl Pod {
     pub fn ask(&self, feature: &str, pinned: &Pinned) -> State {
         let mut loading = self.loading.lock().unwrap();
         loading.ask(feature, pinned, self.takes(feature, pinned));
-        loading.state(feature, &pinned.digest, &self.lake.lock().unwrap()).unwrap_or(State::Loading)
+        loading.state(feature, pinned, &self.lake.lock().unwrap()).unwrap_or(State::Loading)
     }
 
     /// By feature.
@@ -166,7 +166,7 @@ impl Pod {
         for (feature, route) in &routes {
             let was = before.get(feature).and_then(|route| route.live.as_ref());
             let Some(live) = route.live.as_ref().filter(|live| was.is_some_and(|was| was != *live)) else { continue };
-            if *self.ready.lock().unwrap() && loading.state(feature, &live.digest, &lake) != Some(State::Ready) {
+            if *self.ready.lock().unwrap() && loading.state(feature, live, &lake) != Some(State::Ready) {
                 let told = format!("{}: readers of {feature} are sent to {}, which is not loaded", self.name, live.uid);
                 self.failed.lock().unwrap().push(told);
             }
@@ -179,7 +179,7 @@ impl Pod {
     pub fn is_ready(&self) -> bool {
         let current = self.routes.current();
         let (mut loading, lake, mut ready) = (self.loading.lock().unwrap(), self.lake.lock().unwrap(), self.ready.lock().unwrap());
-        let mut is_loaded = |name: &str, live: &Pinned| loading.state(name, &live.digest, &lake) == Some(State::Ready);
+        let mut is_loaded = |name: &str, live: &Pinned| loading.state(name, live, &lake) == Some(State::Ready);
         let all = current.iter().all(|(name, route)| route.live.as_ref().is_none_or(|live| is_loaded(&name.to_string(), live)));
         *ready |= current.is_known() && all;
         *ready
@@ -197,7 +197,7 @@ impl Pod {
         let features = names.iter().map(|name| {
             let route = routes.get(name);
             let revisions = loading.of(name).into_iter().map(|pinned| {
-                let state = loading.state(name, &pinned.digest, &lake);
+                let state = loading.state(name, &pinned, &lake);
                 revision(pinned, route, state == Some(State::Ready), &lake)
             });
             proto::FeatureStatus {

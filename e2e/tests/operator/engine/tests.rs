@@ -100,16 +100,7 @@ async fn a_serving_pod_loads_what_it_is_told_and_tells_of_readers_that_would_fin
 
     let name = QualifiedName::new("n", "clicks");
     let pinned = |uid: &str| Pinned { uid: uid.to_owned(), digest: feature.digest() };
-    let route = |live: Option<Pinned>, trial: Option<Pinned>, epoch| Route {
-        feature_uid: None,
-        live,
-        trial,
-        loaded: Vec::new(),
-        weight_bp: 0,
-        epoch,
-        attempt: None,
-        contract: None,
-    };
+    let route = |live: Option<Pinned>, trial: Option<Pinned>, epoch| Route { live, trial, epoch, ..Route::default() };
     let push = async |route: Route| {
         let features = BTreeMap::from([(name.to_string(), route)]);
         client.set_route(&RouteFile { features, ..RouteFile::default() }).await.unwrap()

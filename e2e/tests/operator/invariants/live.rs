@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::routes::{is_route, read};
 use super::{Change, Invariant, Moment};
-use crate::store::{items, text, uid};
+use crate::store::{items, text, uid, uid as uid_of};
 
 pub struct Live;
 
@@ -19,7 +19,12 @@ impl Invariant for Live {
         let gone = uid(&version.object);
         let reads = |revision: &serde_json::Value| items(revision, "/spec/signals").iter().any(|signal| text(signal, "/uid") == gone);
         let reader = moment.all("SequenceRevision").find(|(_, revision)| routed.contains(uid(revision)) && reads(revision));
-        if routed.contains(gone) {
+        let is_there = |uid: &str| moment.all("SignalRevision").any(|(_, revision)| uid_of(revision) == uid);
+        // Somebody deleted what it reads: it can be no more than made anew.
+        let is_stranded = items(&version.object, "/spec/signals").iter().any(|signal| !is_there(text(signal, "/uid")));
+        if routed.contains(gone) && is_stranded {
+            Vec::new()
+        } else if routed.contains(gone) {
             vec!["it is removed while readers are sent to it".to_owned()]
         } else {
             reader.map(|(key, _)| format!("it is removed while {key} reads it, which is live")).into_iter().collect()

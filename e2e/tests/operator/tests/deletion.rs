@@ -52,6 +52,8 @@ async fn data_goes_with_its_definition_where_it_is_to_be_deleted_and_no_sooner_t
     let dropped = || world.lake.lock().unwrap().data.is_empty();
     world.until_seen("its data has gone", async || dropped()).await;
     world.until("all that was made has gone", |store| MADE[..4].iter().all(|kind| store.all(kind).is_empty())).await;
+    let home = world.at("system");
+    world.until("no map of all connections is left", |store| store.get("ConfigMap", &home, "tress-connections-all").is_none()).await;
     assert!(world.repeated().is_empty(), "{:?}", world.repeated());
     world.finish().await;
 }

@@ -64,6 +64,8 @@ async fn a_behavioural_change_needs_a_comparison_unless_it_is_forced_or_experime
     let retry = json!({"spec": {"intent": {"action": "Retry", "nonce": "1"}}});
     world.merge("SequenceRollout", &world.at("movies"), "recent-2", retry).await;
     world.until("what was forced is live", |_| world.live("recent") == held).await;
+    let forced = |event: &serde_json::Value| text(event, "/reason") == "Forced" && text(event, "/message").contains(&held);
+    world.until("an Event tells of it", |store| store.all("Event").iter().filter(|(_, event)| forced(event)).count() == 1).await;
     // Without gates it goes by itself.
     let experimental = with(feature("recent", &["rating"]), "/spec/definition/lifecycle", json!("Experimental"));
     world.define_feature(experimental).await;
@@ -103,6 +105,8 @@ async fn what_does_not_change_the_data_starts_nothing_and_runtime_changes_in_pla
     let stream = world.stream("rating");
     let replicas = || number(&world.get("Deployment", &stream).unwrap(), "/spec/replicas");
     world.until("three pods stream", |_| replicas() == Some(3)).await;
+    let told = || world.routes()["recent"].about.clone().map(|about| about.description);
+    world.until("pods are told what people say of it", |_| told().as_deref() == Some("Newest first.")).await;
     world.until("it is Ready", |_| world.is_ready("SignalDefinition", "rating") && world.is_ready("SequenceFeature", "recent")).await;
     assert_eq!(world.attempts("recent"), [(1, "Succeeded".to_owned())]);
     assert_eq!((world.versions("SignalRevision").len(), world.store.all("Deployment").len()), (revisions.len(), deployments));

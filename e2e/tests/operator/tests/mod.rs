@@ -4,6 +4,8 @@ mod chaos;
 mod deletion;
 mod deploy;
 mod edits;
+mod force;
+mod hearing;
 mod kills;
 mod leaders;
 mod platform;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::edits::live;
-use crate::definitions::{feature, signal};
+use crate::definitions::{feature, signal, with};
 use crate::fate::Mood;
+use crate::store::Store;
 use crate::world::{World, platform};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,6 +47,30 @@ async fn without_any_configuration_the_operator_waits_for_one() {
     world.platform(&platform()).await;
     let operator = if operator.is_running() { operator } else { world.operator().await };
     world.until("it is Ready", |_| world.is_ready("SequenceFeature", "recent")).await;
+    assert!(operator.is_running());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_engine_comes_to_everything_also_where_the_definition_is_gone() {
+    let (world, operator) = live("engine").await;
+    world.define_signal(with(signal("rating"), "/spec/runtime/stream/replicas", json!(3))).await;
+    let stream = world.stream("rating");
+    let replicas = || world.get("Deployment", &stream).unwrap()["spec"]["replicas"].clone();
+    world.until("three pods stream", |_| replicas() == 3).await;
+    let image = |deployment: &Value| deployment["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let run = |store: &Store, wanted: &str| {
+        let all = store.all("Deployment");
+        all.len() == 3 && all.iter().all(|(_, deployment)| image(deployment) == wanted)
+    };
+    world.until("stream, archive and pool run", |store| run(store, "tress-engine:test")).await;
+    world.delete("SignalDefinition", &world.at("movies"), "rating").await;
+    world.rest(Duration::from_millis(700)).await;
+    world.platform(&platform().replace("tress-engine:test", "tress-engine:next")).await;
+    world.until("all have the new engine", |store| run(store, "tress-engine:next")).await;
+    assert_eq!(replicas(), 3, "it runs as its definition said");
+    world.rest(Duration::from_millis(700)).await;
+    assert_eq!(world.condition("SequenceFeature", "recent", "Available").0, "True");
     assert!(operator.is_running());
     world.finish().await;
 }

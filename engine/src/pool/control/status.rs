@@ -7,8 +7,10 @@ use tress_configs::name::QualifiedName;
 use super::wire::write_pinned;
 use crate::pool::Shared;
 use crate::pool::signals::Signal;
+use crate::pool::tracked::Beside;
 use crate::serve::wire::revision as described;
-use crate::serve::{Pinned, Route, State, proto};
+use crate::serve::{Pinned, Route, State, StateName, proto};
+use crate::store::ServedFeature;
 
 /// Everything, in one answer.
 pub async fn status(shared: &Shared) -> proto::GetStatusResponse {
@@ -20,16 +22,16 @@ pub async fn status(shared: &Shared) -> proto::GetStatusResponse {
     for name in shared.reader.features() {
         let route = routes.get(&name).map(|route| &**route);
         let file_epoch = watch.filed(&name.to_string()).unwrap_or(0);
-        let revisions = shared.reader.revisions(&name).into_iter().map(|described| {
-            let told = Seen { shared, feature: &name, route, signals: &signals, now };
-            told.revision(described)
-        });
+        let seen = Seen { shared, feature: &name, route, signals: &signals, now };
+        let shown = shared.reader.revisions(&name).into_iter().map(|described| seen.revision(described));
+        let beside = shared.revisions.beside(&name).into_iter().map(|beside| seen.beside(beside));
+        let revisions = shown.chain(beside).collect();
         features.push(proto::FeatureStatus {
             feature: name.to_string(),
             epoch: route.map_or(0, |route| route.epoch),
             file_epoch,
             trial_weight_bp: route.map_or(0, |route| route.weight_bp),
-            revisions: revisions.collect(),
+            revisions,
         });
     }
     let not_ready = shared.readiness.why_not(&shared.reader);
@@ -48,12 +50,23 @@ pub async fn status(shared: &Shared) -> proto::GetStatusResponse {
 /// How far a revision is that was asked for.
 pub fn loaded(shared: &Shared, feature: &QualifiedName, pinned: &Pinned) -> proto::LoadedRevision {
     use proto::revision_description::State as Told;
-    let (state, reason) = match shared.reader.registry.state(feature, &pinned.digest) {
-        Some(State::Ready(_)) => (Told::Ready, String::new()),
-        Some(State::Failed { reason }) => (Told::Failed, reason),
-        Some(State::Loading) | None => (Told::Loading, String::new()),
+    let beside = shared.revisions.beside(feature).into_iter().find(|beside| beside.pinned == *pinned);
+    let (state, reason) = match (beside, shared.reader.registry.state(feature, &pinned.digest)) {
+        (Some(beside), _) => (written(beside.state), beside.told.reason),
+        (None, Some(State::Ready(_))) => (Told::Ready, String::new()),
+        (None, Some(State::Failed { reason })) => (Told::Failed, reason),
+        (None, Some(State::Loading) | None) => (Told::Loading, String::new()),
     };
     proto::LoadedRevision { feature: feature.to_string(), revision: Some(write_pinned(pinned)), state: state.into(), reason }
+}
+
+const fn written(state: StateName) -> proto::revision_description::State {
+    use proto::revision_description::State as Told;
+    match state {
+        StateName::Loading => Told::Loading,
+        StateName::Ready => Told::Ready,
+        StateName::Failed => Told::Failed,
+    }
 }
 
 /// What a revision is looked at with.
@@ -87,8 +100,7 @@ impl Seen<'_> {
             ..proto::RevisionStatus::default()
         };
         if let Some(State::Ready(loaded)) = self.shared.reader.registry.state(self.feature, &digest) {
-            let applied = loaded.served.signal_states().iter().map(|state| state.applied_through).collect::<Option<Vec<i64>>>();
-            status.applied_through = applied.and_then(|applied| applied.into_iter().min());
+            status.applied_through = applied_through(&loaded.served);
             status.freshness = status.applied_through.map(|through| self.now.saturating_sub(through));
             status.warm = status.signals.iter().all(|uid| self.is_warm(uid, &digest));
             status.pins = loaded.pins.all().into_iter().map(|pin| proto::ConsumerPin { consumer: pin.consumer, at: pin.at }).collect();
@@ -100,12 +112,43 @@ impl Seen<'_> {
         status
     }
 
+    /// One that readers do not have, for another one of the same contents is there.
+    fn beside(&self, Beside { pinned, state, served, told }: Beside) -> proto::RevisionStatus {
+        use proto::revision_description::{Role, State as Wire};
+        let is_trial = self.route.and_then(|route| route.trial.as_ref()) == Some(&pinned);
+        let is_live = self.route.and_then(|route| route.live.as_ref()) == Some(&pinned);
+        let state = written(state);
+        let role = match (is_live, is_trial) {
+            (true, _) => Role::Live,
+            (false, true) => Role::Trial,
+            (false, false) => Role::Loaded,
+        };
+        let applied_through = served.and_then(|served| applied_through(&served));
+        proto::RevisionStatus {
+            role: role.into(),
+            state: state.into(),
+            reason: told.reason,
+            warm: state == Wire::Ready && told.signals.iter().all(|uid| self.is_warm(uid, &pinned.digest)),
+            signals: told.signals,
+            applied_through,
+            freshness: applied_through.map(|through| self.now.saturating_sub(through)),
+            revision: Some(write_pinned(&pinned)),
+            ..proto::RevisionStatus::default()
+        }
+    }
+
     /// Whether the base of a signal was made for this feature's revision, too. Without a base, everything is in the tail.
     fn is_warm(&self, uid: &str, feature: &str) -> bool {
         let Some((signal, _)) = self.signals.iter().find(|(signal, _)| signal.uid == uid) else { return false };
         let base = signal.followed.bases.shown();
         base.is_none_or(|base| base.manifest().demands.list.iter().any(|demand| demand.feature == feature))
     }
+}
+
+/// How far all its signals are; `None` = one has applied nothing yet.
+fn applied_through(served: &ServedFeature) -> Option<i64> {
+    let applied = served.signal_states().iter().map(|state| state.applied_through).collect::<Option<Vec<i64>>>();
+    applied.and_then(|applied| applied.into_iter().min())
 }
 
 fn of_signal(signal: &Signal, users: u32, now: i64) -> proto::SignalStatus {

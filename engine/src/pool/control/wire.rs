@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use tress_configs::definition::{Contract, Freshness};
 use tress_configs::duration::Duration;
 use tress_configs::name::QualifiedName;
+use tress_configs::route::Words;
 
+use crate::error::Error;
 use crate::serve::proto;
 use crate::serve::{Applied, Pinned, Refusal, Route, RouteFile, parse_name};
 
@@ -13,6 +15,8 @@ use crate::serve::{Applied, Pinned, Refusal, Route, RouteFile, parse_name};
 const MAX_WANTED: usize = 1_000;
 /// The most routes of one `SetRoute`.
 const MAX_ROUTES: usize = 10_000;
+/// The most bytes of a description and owners together.
+const MAX_WORDS: usize = 16_384;
 /// The longest UID or digest.
 const MAX_NAME: usize = 128;
 
@@ -45,6 +49,7 @@ pub fn routes(request: proto::SetRouteRequest) -> Result<RouteFile, Refusal> {
             epoch: given.epoch,
             attempt: given.attempt,
             contract: given.contract.map(contract).transpose()?,
+            about: given.about.map(words).transpose()?,
         };
         let feature = name("routes.feature", &given.feature)?.to_string();
         if features.insert(feature, route).is_some() {
@@ -52,7 +57,7 @@ pub fn routes(request: proto::SetRouteRequest) -> Result<RouteFile, Refusal> {
         }
     }
     let file = RouteFile { features, ..RouteFile::default() };
-    file.check()?;
+    file.check().map_err(Error::from)?;
     Ok(file)
 }
 
@@ -82,7 +87,17 @@ pub fn write_route(feature: &str, route: &Route) -> proto::Route {
             freshness_p99_ms: contract.freshness.as_ref().map(|freshness| freshness.p99.millis()),
             complete_within_ms: contract.complete_within.map(Duration::millis),
         }),
+        about: route.about.clone().map(|Words { description, owners }| proto::Words { description, owners }),
     }
+}
+
+fn words(given: proto::Words) -> Result<Words, Refusal> {
+    let proto::Words { description, owners } = given;
+    if description.len().saturating_add(owners.iter().map(String::len).sum()) > MAX_WORDS {
+        let message = format!("description and owners have more than {MAX_WORDS} bytes");
+        return Err(Refusal::invalid("routes.about", message, "say it shorter"));
+    }
+    Ok(Words { description, owners })
 }
 
 fn contract(given: proto::Contract) -> Result<Contract, Refusal> {

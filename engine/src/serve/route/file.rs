@@ -1,35 +1,15 @@
 //! Routes as files: one file, or a folder of them as Kubernetes mounts a ConfigMap.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use tress_configs::name::QualifiedName;
+use tress_configs::route::{NotARoute, RouteFile};
 
-use super::{Route, WHOLE_BP};
 use crate::error::{Error, ErrorKind, Result};
 use crate::faults::{self, Point};
 use crate::log::segment::durable::{self, Sync};
 
-/// The format of route files.
-pub const ROUTE_VERSION: u32 = 1;
 /// The most bytes of one route file.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
-
-/// `routes.json`: `{"version": 1, "features": {"namespace/name": {…}}}`. The files of a folder are read as one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteFile {
-    pub version: u32,
-    /// By `namespace/name`.
-    pub features: BTreeMap<String, Route>,
-}
-
-impl Default for RouteFile {
-    fn default() -> Self {
-        Self { version: ROUTE_VERSION, features: BTreeMap::new() }
-    }
-}
 
 /// What a path held.
 #[derive(Debug)]
@@ -37,51 +17,19 @@ pub struct Read {
     pub bytes: Vec<(String, Vec<u8>)>,
 }
 
-impl RouteFile {
-    /// # Errors
-    /// `Invalid`, naming the field, for text that is no route file or of a format that is not known here.
-    pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let file: Self = serde_json::from_slice(bytes).map_err(|e| Error::invalid(format!("not a route file: {e}")))?;
-        file.check()?;
-        Ok(file)
-    }
-
-    /// Whether it can be so.
-    ///
-    /// # Errors
-    /// `Invalid`, naming the field.
-    pub fn check(&self) -> Result<()> {
-        if self.version == 0 || self.version > ROUTE_VERSION {
-            return Err(Error::invalid(format!("version: route format {} is not known here; use a newer program", self.version)));
-        }
-        for (name, route) in &self.features {
-            parse_name(name)?;
-            if route.weight_bp > WHOLE_BP {
-                return Err(Error::invalid(format!("features.{name}.weightBp: {} is more than {WHOLE_BP}", route.weight_bp)));
-            }
-            if route.weight_bp > 0 && route.trial.is_none() {
-                return Err(Error::invalid(format!("features.{name}.weightBp: there is no trial to give a share to")));
-            }
-        }
-        Ok(())
-    }
-
-    /// # Errors
-    /// `Unavailable` or `Full` when the file cannot be written.
-    pub async fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::internal(format!("write routes: {e}")))?;
-        replace(path, &text).await
+impl From<NotARoute> for Error {
+    fn from(why: NotARoute) -> Self {
+        Self::invalid(why.to_string())
     }
 }
 
-/// `namespace/name`.
-pub fn parse_name(text: &str) -> Result<QualifiedName> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(QualifiedName::new(namespace, name))
-        }
-        _ => Err(Error::invalid("a feature is named namespace/name")),
-    }
+/// Puts routes in the place of a file.
+///
+/// # Errors
+/// `Unavailable` or `Full` when the file cannot be written.
+pub async fn write(path: &Path, routes: &RouteFile) -> Result<()> {
+    let text = serde_json::to_vec_pretty(routes).map_err(|e| Error::internal(format!("write routes: {e}")))?;
+    replace(path, &text).await
 }
 
 /// Reads the file, or every file of the folder whose name begins with no dot; `None` when there is neither.

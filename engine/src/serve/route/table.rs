@@ -8,9 +8,9 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tress_configs::name::QualifiedName;
+use tress_configs::route::{Route, RouteFile, parse_name};
 
-use super::Route;
-use super::file::{self, RouteFile};
+use super::file;
 use crate::error::{Error, Result};
 
 /// Every route of one moment. A request takes it once.
@@ -132,7 +132,7 @@ impl Routes {
             Absent::Remove => HashMap::new(),
         };
         for (text, route) in &file.features {
-            let name = file::parse_name(text)?;
+            let name = parse_name(text)?;
             let highest = seen.get(text).copied().unwrap_or(0);
             let old = before.routes.get(&name);
             let differs = old.is_some_and(|old| old.epoch == route.epoch && !old.reads_as(route));

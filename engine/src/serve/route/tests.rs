@@ -15,14 +15,11 @@ fn pinned(digest: &str) -> Pinned {
 
 fn route(live: &str, trial: Option<(&str, u32)>, epoch: u64) -> Route {
     Route {
-        feature_uid: None,
         live: Some(pinned(live)),
         trial: trial.map(|(digest, _)| pinned(digest)),
-        loaded: Vec::new(),
         weight_bp: trial.map_or(0, |(_, weight)| weight),
         epoch,
-        attempt: None,
-        contract: None,
+        ..Route::default()
     }
 }
 
@@ -47,14 +44,6 @@ fn a_canary_gets_its_share_and_keeps_its_entities_while_the_share_grows() {
     let share = five.iter().filter(|t| **t).count();
     assert!((4_700..5_300).contains(&share), "{share} of 100,000 at 500 basis points");
     assert!(five.iter().zip(&half).all(|(five, half)| !five || *half));
-}
-
-#[test]
-fn before_anything_is_live_nothing_is_chosen_but_the_trials_share() {
-    let mut early = route("a", Some(("b", 0)), 1);
-    early.live = None;
-    assert_eq!(early.choose(7), Chosen::Nothing);
-    assert_eq!(early.revisions().collect::<Vec<_>>(), [&pinned("b")]);
 }
 
 #[tokio::test]
@@ -106,7 +95,7 @@ async fn a_file_is_followed_and_a_broken_one_keeps_what_was() {
     assert!(matches!(watch.poll(&routes).await, Ok(Polled::Missing)));
     assert!(!routes.current().is_known());
 
-    file(&[("movies/recent", route("a", None, 1))]).write(&path).await.expect("written");
+    write(&path, &file(&[("movies/recent", route("a", None, 1))])).await.expect("written");
     assert!(matches!(watch.poll(&routes).await, Ok(Polled::Applied { .. })));
     assert!(matches!(watch.poll(&routes).await, Ok(Polled::Unchanged)));
 
@@ -150,39 +139,11 @@ async fn a_watch_tells_of_changes_and_ends_when_told() {
     let shutdown = CancellationToken::new();
     let watch = Arc::new(tokio::sync::Mutex::new(Watch::new(path.clone())));
     let watching = tokio::spawn(follow(watch, routes.clone(), Duration::from_millis(50), shutdown.clone()));
-    file(&[("movies/recent", route("a", None, 1))]).write(&path).await.expect("written");
+    write(&path, &file(&[("movies/recent", route("a", None, 1))])).await.expect("written");
     changes.changed().await.expect("a change");
     assert!(routes.current().get(&name()).is_some());
     shutdown.cancel();
     watching.await.expect("the watch ends");
-}
-
-#[test]
-fn what_is_no_route_file_is_refused_with_its_field() {
-    let refused = |text: &str| RouteFile::from_json(text.as_bytes()).expect_err("not a route file").to_string();
-    assert!(refused(r#"{"version":9,"features":{}}"#).contains("version"));
-    assert!(refused(r#"{"version":1,"features":{"recent":{"epoch":1}}}"#).contains("namespace/name"));
-    assert!(refused(r#"{"version":1,"features":{"a/b":{"epoch":1,"weightBp":5}}}"#).contains("weightBp"));
-    assert!(refused(r#"{"version":1,"features":{"a/b":{"epoch":1,"weightBP":5}}}"#).contains("weightBP"));
-    let text = r#"{"version":1,"features":{"a/b":{"live":{"uid":"u","digest":"d"},"weightBp":0,"epoch":4}}}"#;
-    assert_eq!(RouteFile::from_json(text.as_bytes()).expect("a route file").features["a/b"].epoch, 4);
-}
-
-#[test]
-fn a_route_may_carry_what_its_feature_promises_as_the_definition_writes_it() {
-    let bare = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4}}}"#;
-    let full = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4,"contract":{"freshness":{"p99":"10s"},"completeWithin":"1d"}}}}"#;
-    let empty = r#"{"version":1,"features":{"a/b":{"weightBp":0,"epoch":4,"contract":{}}}}"#;
-    let read = |text: &str| RouteFile::from_json(text.as_bytes()).expect("a route file");
-    for text in [bare, full, empty] {
-        assert_eq!(serde_json::to_string(&read(text)).expect("json"), text);
-    }
-    let contract = |text: &str| read(text).features["a/b"].contract.clone();
-    assert_eq!(contract(bare), None, "not known");
-    assert!(contract(empty).is_some_and(|c| c.freshness.is_none()), "known to promise nothing");
-    assert!(read(bare).features["a/b"].reads_as(&read(full).features["a/b"]), "it decides nothing about rows");
-    let wrong = full.replace("10s", "quickly");
-    assert!(RouteFile::from_json(wrong.as_bytes()).expect_err("no duration").to_string().contains("duration"));
 }
 
 #[tokio::test]
@@ -196,7 +157,7 @@ async fn a_push_is_in_force_before_the_file_and_no_older_file_undoes_it() {
     assert_eq!(early.kind(), ErrorKind::Unavailable);
     assert!(!routes.current().is_known(), "a push makes nothing ready");
 
-    file(&[("movies/recent", route("a", None, 1))]).write(&path).await.expect("written");
+    write(&path, &file(&[("movies/recent", route("a", None, 1))])).await.expect("written");
     watch.poll(&routes).await.expect("read");
     watch.push(&routes, &push("movies/recent", route("b", None, 3))).await.expect("pushed");
     watch.push(&routes, &push("movies/new", route("n", None, 1))).await.expect("pushed");
@@ -207,7 +168,7 @@ async fn a_push_is_in_force_before_the_file_and_no_older_file_undoes_it() {
     assert_eq!((epoch(&routes, &name()), epoch(&routes, &new), watch.filed("movies/recent")), (Some(3), Some(1), Some(1)));
 
     // The file changes, and is still older; then the process starts anew.
-    file(&[("movies/recent", route("x", None, 2)), ("movies/other", route("o", None, 1))]).write(&path).await.expect("written");
+    write(&path, &file(&[("movies/recent", route("x", None, 2)), ("movies/other", route("o", None, 1))])).await.expect("written");
     watch.poll(&routes).await.expect("read");
     assert_eq!((epoch(&routes, &name()), epoch(&routes, &new)), (Some(3), Some(1)));
     let routes = Routes::open(Some(&epochs)).await.expect("epochs read");
@@ -217,10 +178,10 @@ async fn a_push_is_in_force_before_the_file_and_no_older_file_undoes_it() {
 
     // The file says it: from now on it decides, also that a feature is gone.
     let both = [("movies/recent", route("b", None, 3)), ("movies/new", route("n", None, 1))];
-    file(&both).write(&path).await.expect("written");
+    write(&path, &file(&both)).await.expect("written");
     watch.poll(&routes).await.expect("read");
     assert_eq!(watch.filed("movies/recent"), Some(3));
-    file(&both[..1]).write(&path).await.expect("written");
+    write(&path, &file(&both[..1])).await.expect("written");
     let Ok(Polled::Applied { applied, .. }) = watch.poll(&routes).await else { panic!("it has changed") };
     assert_eq!(applied.removed, [new]);
     assert_eq!(RouteFile::from_json(&std::fs::read(&kept).expect("kept")).expect("routes"), RouteFile::default());

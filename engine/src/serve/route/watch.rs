@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tress_configs::route::{Route, RouteFile, parse_name};
 
-use super::Route;
-use super::file::{self, RouteFile};
+use super::file;
 use super::table::{Absent, Applied, Refused, Routes};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -103,7 +103,7 @@ impl Watch {
         for (name, bytes) in &read.bytes {
             match RouteFile::from_json(bytes) {
                 Ok(file) => all.features.extend(file.features),
-                Err(e) => broken.push(e.while_doing(format!("read routes {name}"))),
+                Err(e) => broken.push(Error::from(e).while_doing(format!("read routes {name}"))),
             }
         }
         // A single broken file says nothing at all: not even that there are no routes.
@@ -141,7 +141,7 @@ impl Watch {
         for (name, route) in &file.features {
             let later = self.filed(name).is_none_or(|epoch| epoch < route.epoch)
                 && pushed.get(name).is_none_or(|(before, _)| before.epoch <= route.epoch)
-                && routes.highest_epoch(&file::parse_name(name)?).await <= route.epoch;
+                && routes.highest_epoch(&parse_name(name)?).await <= route.epoch;
             if later {
                 pushed.insert(name.clone(), (route.clone(), Stopwatch::start()));
             }
@@ -166,7 +166,7 @@ impl Watch {
     async fn keep(&self, pushed: &BTreeMap<String, (Route, Stopwatch)>) -> Result<()> {
         let Some(path) = &self.kept else { return Ok(()) };
         let features = pushed.iter().map(|(name, (route, _))| (name.clone(), route.clone())).collect();
-        RouteFile { features, ..RouteFile::default() }.write(path).await
+        file::write(path, &RouteFile { features, ..RouteFile::default() }).await
     }
 }
 

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use tress_configs::job::{Demanded, Outcome};
 use tress_engine::clock::SystemClock;
 use tress_engine::platform::Platform;
-use tress_engine::serve::{Pinned, Route, RouteFile};
+use tress_engine::serve::{Pinned, Route, RouteFile, write_routes};
 
 use super::definitions::{Defined, PlanFile, TITLES, title};
 use super::events::ITEMS;
@@ -134,21 +134,12 @@ impl World {
             let namespace = &of.defined.namespace;
             for (name, plan) in [("all", &of.defined.all), ("liked", &of.defined.liked)] {
                 let live = Some(Pinned { uid: format!("{namespace}-{name}"), digest: plan.digest.clone() });
-                let route = Route {
-                    feature_uid: None,
-                    live,
-                    trial: None,
-                    loaded: Vec::new(),
-                    weight_bp: 0,
-                    epoch: 1,
-                    attempt: None,
-                    contract: None,
-                };
+                let route = Route { live, epoch: 1, ..Route::default() };
                 file.features.insert(format!("{namespace}/{name}"), route);
             }
         }
         let path = self.folder.join(format!("{name}-routes.json"));
-        file.write(&path).await.unwrap();
+        write_routes(&path, &file).await.unwrap();
         path
     }
 

@@ -118,6 +118,32 @@ fn the_revision_is_adopted_made_or_made_way_for() {
 }
 
 #[test]
+fn what_is_read_is_made_anew_when_a_signal_revision_that_it_reads_was() {
+    // The revision s-new was deleted, and there is another one of its name.
+    let stranded = |change: fn(&mut Observed)| {
+        with(|seen| {
+            let mut live = made("b", "new", json!({})).as_ref().clone();
+            live.spec.signals[0].uid = "old-uid".to_owned();
+            let live = Arc::new(live);
+            (seen.live, seen.revision, seen.change) = (Some(Arc::clone(&live)), Some(live), None);
+            change(seen);
+        })
+    };
+    let anew = stranded(|_| {});
+    let First::Renew { old, new } = &anew.first else { panic!("{anew:?}") };
+    assert_eq!((old.spec.signals[0].uid.as_str(), new.spec.signals[0].uid.as_str()), ("old-uid", "new-uid"));
+    assert!(anew.begin.is_none() && why(&anew) == Reason::InProgress);
+    let paused = stranded(|seen| seen.feature = changed_feature(json!({}), |feature| feature["spec"]["paused"] = json!(true)));
+    assert!(matches!(paused.first, First::Nothing));
+    // Made anew, and what is read is known no more: an attempt brings it, though the last one of the same succeeded.
+    let next = stranded(|seen| {
+        seen.attempts = vec![rollout(4, "b", json!({"phase": "Succeeded"}))];
+        (seen.live, seen.revision) = (None, Some(made("b", "new", json!({}))));
+    });
+    assert_eq!(next.begin.map(|begun| (begun.spec.attempt, begun.spec.previous)), Some((5, None)));
+}
+
+#[test]
 fn another_way_to_write_what_is_read_is_no_change() {
     let same = with(|seen| {
         let mut live = made("a", "new", json!({})).as_ref().clone();

@@ -61,6 +61,7 @@ fn what_is_known_of_a_feature_comes_from_its_status_its_attempts_and_its_pods() 
         epoch: 9,
         attempt: None,
         contract: Some(Contract { freshness: None, complete_within: None }),
+        about: Some(Words::default()),
     };
     assert_eq!((wish, known, until), (Wish::Keep, wanted, Some(at(2000))));
     let epoch = |seen: &World| in_pool("default", seen).unwrap().known.epoch;

@@ -32,7 +32,7 @@ fn signal() -> Signal {
     }
 }
 
-fn pod(epoch: i64, state: State) -> Told {
+fn pod(epoch: u64, state: State) -> Told {
     let revision = OfRevision { pinned: pinned("b"), state, warm: true, freshness: Some(jiff::SignedDuration::ZERO), asked: None };
     let said = OfFeature { epoch, file_epoch: epoch, revisions: vec![revision] };
     let said = Said { features: [("n/f".to_owned(), said)].into(), at: at(200) };
@@ -78,6 +78,7 @@ fn what_is_declared_is_what_the_feature_accepted_last() {
     assert_eq!(declared(|seen| seen.feature = Some(feature(json!({})))), Declared::Target);
     let another = |seen: &mut Observed| seen.feature = Some(feature(json!({"target": {"revision": "f-c", "since": time(90)}})));
     assert_eq!(declared(another), Declared::Another);
+    assert_eq!(declared(|seen| seen.target = None), Declared::Lost);
     let leaving = |seen: &mut Observed| {
         seen.feature = Some(crate::fixture::changed_feature(json!({}), |f| f["metadata"]["deletionTimestamp"] = json!(time(1))));
     };
