@@ -10,7 +10,7 @@ mod definitions;
 mod deletion;
 mod disruption;
 mod edits;
-#[expect(dead_code, unused_imports, reason = "as above")]
+#[expect(unused_imports, reason = "as above")]
 #[path = "../operator/invariants/mod.rs"]
 mod invariants;
 #[expect(dead_code, reason = "as above")]

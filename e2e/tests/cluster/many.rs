@@ -97,6 +97,9 @@ async fn of_fifty_definitions_in_any_order_those_without_mistakes_are_served_by_
     let mut all: Vec<Value> = (0..SIGNALS).map(|n| kind(&space, n)).chain((0..FEATURES).map(right)).collect();
     all.extend(wrong.iter().map(|(definition, ..)| definition.clone()));
     assert_eq!(all.len(), 50);
+    // What a schema can tell never comes in.
+    let said = site.refused(&space, &file(&[with(right(0), "/spec/definition/length", json!(-1))]));
+    assert!(said.contains("spec.definition.length"), "{said}");
     shuffle(&mut all);
     site.apply(&space, &file(&all));
 

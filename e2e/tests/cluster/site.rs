@@ -98,10 +98,14 @@ impl Site {
         }
     }
 
-    /// What kubectl says of something that is refused.
-    pub fn refused(&self, arguments: &[&str]) -> String {
-        let done = Command::new(told("TRESS_KUBECTL")).env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments).output().unwrap();
-        assert!(!done.status.success(), "kubectl {arguments:?} is not refused: {}", String::from_utf8_lossy(&done.stdout));
+    /// What kubectl says of definitions that the API server does not take.
+    pub fn refused(&self, namespace: &str, yaml: &str) -> String {
+        let file = self.folder.path().join("refused.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let mut command = Command::new(told("TRESS_KUBECTL"));
+        command.env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(["apply", "--namespace", namespace, "--filename"]).arg(file);
+        let done = command.output().unwrap();
+        assert!(!done.status.success(), "it is taken: {}", String::from_utf8_lossy(&done.stdout));
         String::from_utf8_lossy(&done.stderr).into_owned()
     }
 
