@@ -3,12 +3,32 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot be had fails the test")]
 
+#[expect(dead_code, reason = "what the tests with a played cluster declare, and ask at every moment; here not all of it")]
+#[path = "../operator/definitions.rs"]
+mod declared;
 mod definitions;
+mod deletion;
 mod disruption;
 mod documented;
+mod edits;
+#[expect(unused_imports, reason = "as above")]
+#[path = "../operator/invariants/mod.rs"]
+mod invariants;
+#[expect(dead_code, reason = "as above")]
+#[path = "../operator/kinds.rs"]
+mod kinds;
+mod many;
 mod mistakes;
 mod movielens;
 #[path = "../../../engine/tests/servers/ratings.rs"]
 mod ratings;
 mod secrecy;
+mod sharing;
 mod site;
+#[expect(dead_code, reason = "as above")]
+#[path = "../operator/store.rs"]
+mod store;
+mod watched;
+// Tests run in the order of their names: this one harms all others, and is the last.
+mod without_kinds;
+mod witness;

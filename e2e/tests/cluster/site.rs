@@ -6,15 +6,21 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use futures::TryStreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, LogParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
+use object_store::ObjectStore as _;
 use serde_json::Value;
 use tempfile::TempDir;
 use tress_engine::clock::SystemClock;
+use tress_engine::entity::Entity;
 use tress_engine::platform::Platform;
+use tress_engine::serve::Wanted;
 
 /// The longest that anything may take on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(300);
@@ -25,6 +31,17 @@ pub struct Site {
     /// The operator's namespace.
     pub space: String,
     folder: TempDir,
+}
+
+/// A name that no run before has used: its topics and namespaces may still be there.
+pub fn unused(stem: &str) -> String {
+    format!("{stem}-{}", std::process::id())
+}
+
+/// The files in a folder of the lake.
+pub async fn files(platform: &Platform, folder: &object_store::path::Path) -> Vec<String> {
+    let all = platform.lake().store().list(Some(folder)).map_ok(|file| file.location.to_string());
+    all.try_collect().await.unwrap()
 }
 
 /// A line of e2e/platform.
@@ -79,6 +96,25 @@ impl Site {
             let said = self.kubectl(&["get", object, "--namespace", namespace, "-o", "jsonpath={.status}"]);
             panic!("{object} is not Ready: {}\n{said}\n{there}", String::from_utf8_lossy(&done.stderr));
         }
+    }
+
+    /// What kubectl says of definitions that the API server does not take.
+    pub fn refused(&self, namespace: &str, yaml: &str) -> String {
+        let file = self.folder.path().join("refused.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let mut command = Command::new(told("TRESS_KUBECTL"));
+        command.env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(["apply", "--namespace", namespace, "--filename"]).arg(file);
+        let done = command.output().unwrap();
+        assert!(!done.status.success(), "it is taken: {}", String::from_utf8_lossy(&done.stdout));
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    }
+
+    /// The release as it is, once more.
+    pub fn upgrade(&self) {
+        let (release, chart) = (told("TRESS_RELEASE"), script("../charts/tress"));
+        let arguments =
+            ["upgrade", &release, chart.to_str().unwrap(), "--namespace", &self.space, "--reuse-values", "--wait", "--timeout", "120s"];
+        run(Command::new(told("TRESS_HELM")).env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments));
     }
 
     /// An object as JSON.
@@ -138,6 +174,26 @@ impl Site {
         let service = services.get("tress-default").await.unwrap();
         let address = service.spec.and_then(|spec| spec.cluster_ip).expect("a Service has an address");
         tress_engine::serve::Client::connect(&format!("http://{address}:7400"), Duration::from_secs(60)).await.expect("it answers")
+    }
+
+    /// The items of a user's sequence, in order of their numbers.
+    pub async fn items(reader: &tress_engine::serve::Client, feature: &str, user: &str) -> tress_engine::Result<Vec<i64>> {
+        let reply = reader.get(feature, &Entity::String(user.to_owned()), &Wanted::default()).await?;
+        let column = reply.rows.column_by_name("item_id").expect("every feature of these tests gives item_id");
+        let mut items: Vec<i64> = column.as_primitive::<Int64Type>().values().to_vec();
+        items.sort_unstable();
+        Ok(items)
+    }
+
+    /// A client of every serving pod.
+    pub async fn readers(&self, namespace: &str) -> Vec<tress_engine::serve::Client> {
+        let mut all = Vec::new();
+        for pod in self.of_role(namespace, "serve").await {
+            let address = pod.status.and_then(|status| status.pod_ip).expect("a pod that runs has an address");
+            let client = tress_engine::serve::Client::connect(&format!("http://{address}:7400"), Duration::from_secs(60)).await;
+            all.push(client.expect("it answers"));
+        }
+        all
     }
 
     pub fn pods(&self, namespace: &str) -> Api<Pod> {

@@ -68,9 +68,29 @@ async fn two_share(connection: Connection) {
     assert_eq!(committed, expected);
 }
 
+/// Of two members for one partition one reads nothing, knows it, and takes over when the other leaves.
+async fn one_is_left_over(connection: Connection) {
+    let (first, second) = (KafkaLog::open(connection.clone()).unwrap(), KafkaLog::open(connection).unwrap());
+    let (topic, group) = (name("narrow"), name("crowd"));
+    first.create(&topic, 1).await.unwrap();
+    let mut one = first.join(&group, &topic).await.unwrap();
+    until("one has it", &mut [&mut one], |held| held[0].len() == 1).await;
+    let mut two = second.join(&group, &topic).await.unwrap();
+    let answered = two.assigned.wait_for(|assigned| *assigned != Assigned::Waiting);
+    let answered = tokio::time::timeout(PATIENCE, answered).await.expect("it is told that there is nothing for it");
+    drop(answered.unwrap());
+    // Who has it in the end is the group's affair; both know what they have.
+    let held = until("one of them has it", &mut [&mut one, &mut two], |held| held[0].len() + held[1].len() == 1).await;
+    let (stays, leaves) = if held[0].is_empty() { (&mut one, two) } else { (&mut two, one) };
+    assert_eq!(*stays.assigned.borrow(), Assigned::Reads(Vec::new()));
+    leaves.leave().await;
+    until("the other has it", &mut [stays], |held| held[0].len() == 1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn members_share_a_topic_as_the_broker_says() {
     two_share(connection()).await;
+    one_is_left_over(connection()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +100,7 @@ async fn members_share_a_topic_among_themselves_where_the_broker_is_older() {
     });
     let server = server.await.unwrap();
     two_share(Connection::plain(server.tell("bootstrap"))).await;
+    one_is_left_over(Connection::plain(server.tell("bootstrap"))).await;
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -92,24 +92,38 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
             act(step.effect, "for a window of its rollout policy", None)
         }
         Progress::Done if phase == Phase::Aborting => to(end, end_reason, status.message.as_deref().unwrap_or_default()),
-        Progress::Done => to(step.next, PhaseReason::Done, ""),
+        Progress::Done => to(step.next, PhaseReason::Done, if is_forced(spec) { FORCED } else { "" }),
         Progress::Going if table::is_over(status, now) => to(Phase::Aborting, table::too_late(phase), "it took longer than it may"),
         Progress::Going => act(step.effect, step.waiting, status.deadline.as_ref().map(|d| d.0)),
     }
 }
 
+<<<<<<< HEAD
 /// It has as much time left as it had when it was held.
 fn resumed(status: &RolloutStatus, since: Timestamp, now: Timestamp) -> RolloutStatus {
     let held = now.duration_since(since).max(SignedDuration::ZERO);
     let later = |deadline: &Time| Time(deadline.0.saturating_add(held).unwrap_or(Timestamp::MAX));
     RolloutStatus { held_since: None, deadline: status.deadline.as_ref().map(later), ..status.clone() }
 }
+=======
+/// What an attempt says of itself that a person sent to readers.
+pub const FORCED: &str = "readers get other data without a comparison: it was forced";
+>>>>>>> sitea
 
 /// Whether readers may only see the target after a comparison with what they read now.
 fn needs_comparison(spec: &SequenceRolloutSpec) -> bool {
+    differs(spec) && spec.forced != Some(true)
+}
+
+/// Whether a person does without the comparison that it needs.
+pub fn is_forced(spec: &SequenceRolloutSpec) -> bool {
+    differs(spec) && spec.forced == Some(true)
+}
+
+fn differs(spec: &SequenceRolloutSpec) -> bool {
     let is_behavioural = spec.class.is_some_and(|class| class >= Class::Behavioural);
     let is_gated = spec.lifecycle != Some(Lifecycle::Experimental);
-    spec.previous.is_some() && is_behavioural && is_gated && spec.forced != Some(true)
+    spec.previous.is_some() && is_behavioural && is_gated
 }
 
 fn windows(spec: &SequenceRolloutSpec) -> Option<&[tress_configs::definition::Window]> {

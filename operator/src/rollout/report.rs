@@ -16,7 +16,7 @@ fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
     let phase = status.phase.unwrap_or(Phase::Pending);
     let why = status.message.clone().unwrap_or_default();
     let (truth, reason, message) = match phase {
-        Phase::Succeeded => (Truth::True, Reason::AsDeclared, String::new()),
+        Phase::Succeeded => (Truth::True, Reason::AsDeclared, why),
         // Something newer goes on in its place: nobody has to do anything.
         Phase::Superseded => (Truth::False, Reason::Unused, why),
         Phase::Failed | Phase::Inconclusive | Phase::Aborted => (Truth::False, Reason::AttemptFailed, why),
@@ -54,7 +54,7 @@ mod tests {
             let one = |c: &Condition| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message);
             told.conditions.iter().map(one).collect::<Vec<_>>()
         };
-        assert_eq!(shown(Phase::Succeeded, false), ["Ready=True AsDeclared: "]);
+        assert_eq!(shown(Phase::Succeeded, false), ["Ready=True AsDeclared: why"]);
         assert_eq!(shown(Phase::Superseded, false), ["Ready=False Unused: why"]);
         assert_eq!(shown(Phase::Loading, false), ["Ready=False InProgress: for pods", "Reconciling=True InProgress: for pods"]);
         assert_eq!(shown(Phase::Loading, true), ["Ready=False Paused: Loading is paused", "Reconciling=True Paused: Loading is paused"]);

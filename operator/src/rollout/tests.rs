@@ -131,6 +131,16 @@ fn a_behavioural_change_reaches_readers_only_with_evidence_or_by_force() {
     assert_eq!(end(SequenceRolloutSpec { lifecycle: Some(Lifecycle::Experimental), ..change(Class::Behavioural) }), passed);
 }
 
+#[test]
+fn what_a_person_sent_to_readers_without_a_comparison_says_so_in_the_end() {
+    let message = |class| {
+        let spec = SequenceRolloutSpec { forced: Some(true), ..change(class) };
+        run(&spec, RolloutStatus::default(), &mut nothing_yet()).1.message
+    };
+    assert_eq!(message(Class::Behavioural).as_deref(), Some(super::advance::FORCED));
+    assert_eq!(message(Class::Compatible), None, "there was nothing to do without");
+}
+
 /// Where an attempt stands in a phase, and the facts that it has there.
 fn standing(phase: Phase) -> (RolloutStatus, Facts) {
     let mut status = RolloutStatus::default();

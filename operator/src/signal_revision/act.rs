@@ -51,7 +51,11 @@ pub(super) async fn act(context: &Context, facts: &Facts, action: &Action) -> Re
             let text = serde_json::to_string(list).map_err(|e| Error::invalid(format!("write the list of features: {e}")))?;
             writer.ensure(workload::demands(&place, &owner, list), &digest(&text)).await?;
         }
-        Action::Base => jobs::make(context, workload::base(&place, &owner), &facts.base, &rendered(&place, "")).await?,
+        Action::Base => {
+            let resources = facts.backfill_runtime().and_then(|runtime| runtime.resources.as_ref());
+            let job = workload::base(&place, &owner, resources);
+            jobs::make(context, job, &facts.base, &rendered(&place, &json!(resources).to_string())).await?;
+        }
         Action::Backfill(at) => {
             let parallelism = facts.backfill_runtime().and_then(|runtime| runtime.parallelism);
             writer.create(&backfill(revision, *at, parallelism)).await?;

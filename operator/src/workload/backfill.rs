@@ -83,10 +83,10 @@ pub fn seal(place: &Place, filled: Filled<'_>, revision: &Owner, number: i64) ->
     super::job::job(place, &name::job(&backfill.name, Job::Seal), Role::Backfill, backfill, &pod(arguments, Some(&list), resources))
 }
 
-/// The job that makes base alone, for a demand that is not covered.
+/// The job that makes base alone, for a demand that is not covered. `resources`: as of a [`Filled`].
 #[must_use]
-pub fn base(place: &Place, revision: &Owner) -> Value {
+pub fn base(place: &Place, revision: &Owner, resources: Option<&Resources>) -> Value {
     let list = list_of(revision);
     let arguments = words(&["backfill", "base", "--uid", &revision.uid, "--demands", &given("demands.json")]);
-    super::job::job(place, &name::job(&revision.name, Job::Base), Role::Base, revision, &pod(arguments, Some(&list), None))
+    super::job::job(place, &name::job(&revision.name, Job::Base), Role::Base, revision, &pod(arguments, Some(&list), resources))
 }

@@ -64,7 +64,7 @@ fn all() -> BTreeMap<&'static str, Value> {
         ("backfill-plan-job", plan(&place(), Filled { spec: &restated, ..filled }, &signal)),
         ("backfill-work-job", work(&place(), filled, &signal, (7, 40))),
         ("backfill-seal-job", seal(&place(), filled, &signal, 7)),
-        ("base-job", base(&place(), &signal)),
+        ("base-job", base(&place(), &signal, None)),
         ("drop-job", drop(&place(), &signal, ("rating-abcdefghij", "uid-a"))),
         ("drop-elsewhere-job", drop_elsewhere(&place(), &config, ("tress-owned-abcdefghij", "uid-a"))),
         ("pool-deployment", pool(&place(), &serving)),
@@ -77,6 +77,14 @@ fn all() -> BTreeMap<&'static str, Value> {
         ("connections-configmap", connections(&platform, "movies").0),
         ("connections-all-configmap", all_connections(&platform, "tress").0),
     ])
+}
+
+#[test]
+fn base_is_made_with_what_the_definition_gives_its_backfills() {
+    let revision = owner("SignalRevision", "rating-abcdefghij");
+    let given: tress_configs::definition::Resources = serde_json::from_value(json!({"limits": {"memory": "16Gi"}})).unwrap();
+    let memory = |given| base(&place(), &revision, given).pointer("/spec/template/spec/containers/0/resources/limits/memory").cloned();
+    assert_eq!([memory(None), memory(Some(&given))], [Some(json!("2Gi")), Some(json!("16Gi"))]);
 }
 
 #[test]

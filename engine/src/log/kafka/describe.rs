@@ -1,6 +1,6 @@
 //! The id of a topic: librdkafka knows it, its Rust binding does not pass it on.
 //!
-//! The only part that calls librdkafka itself. Each object is made, checked for null, used and destroyed in [`topic_id`]; what is
+//! With `epoch` the only part that calls librdkafka itself. Each object is made, checked for null, used and destroyed in [`topic_id`]; what is
 //! borrowed from the event is copied before the event goes.
 #![expect(unsafe_code, reason = "calls librdkafka's DescribeTopics, which rdkafka 0.39 does not wrap")]
 

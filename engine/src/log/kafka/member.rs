@@ -1,8 +1,10 @@
 //! A seat in a consumer group: the broker says what is ours, and takes positions only from who holds the partition.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -17,11 +19,15 @@ use tokio_util::sync::CancellationToken;
 use super::client::Watch;
 use super::connection::Connection;
 use super::credentials::Credentials;
+use super::epoch;
 use super::groups::positions_of;
 use super::refusal;
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::{Assigned, Position};
+
+/// How often a member that was given nothing yet looks whether the group has answered.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How the group shares out partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +90,7 @@ impl Seat {
                 let served_until = async {
                     tokio::select! {
                         code = serve(&served) => Ended::Failed(code),
+                        never = hear(&served, &context) => match never {},
                         () = credentials.renewed(generation) => Ended::Renewed,
                     }
                 };
@@ -217,7 +224,33 @@ async fn serve(consumer: &StreamConsumer<Hearing>) -> Code {
     }
 }
 
+/// Hears that the group has answered where it gives nothing: of that alone librdkafka says nothing.
+async fn hear(consumer: &StreamConsumer<Hearing>, hearing: &Hearing) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // The client's own thread answers at once.
+        if epoch::is_member(consumer.client()) {
+            hearing.answered();
+            return std::future::pending().await;
+        }
+    }
+}
+
 impl Hearing {
+    /// The group has answered: what it gave is known, and it may be nothing.
+    fn answered(&self) {
+        let held = self.held.lock();
+        if self.counts.load(Ordering::Acquire) {
+            self.to.send_if_modified(|assigned| {
+                let is_news = *assigned == Assigned::Waiting;
+                if is_news {
+                    *assigned = Assigned::Reads(held.iter().copied().collect());
+                }
+                is_news
+            });
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeSet<i32>)) {
         let mut held = self.held.lock();
         change(&mut held);

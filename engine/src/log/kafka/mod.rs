@@ -14,6 +14,7 @@ mod credentials;
 mod cursor;
 mod cursors;
 mod describe;
+mod epoch;
 mod groups;
 mod member;
 mod produce;
