@@ -3,11 +3,24 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what cannot be had fails the test")]
 
+mod chart;
+mod configuration;
 mod definitions;
+mod deployed;
 mod disruption;
+mod handover;
+mod image;
+mod letters;
 mod mistakes;
 mod movielens;
+mod operators;
+mod outage;
 #[path = "../../../engine/tests/servers/ratings.rs"]
 mod ratings;
+mod reading;
+mod release;
+mod renderer;
+mod rights;
 mod secrecy;
 mod site;
+mod written;

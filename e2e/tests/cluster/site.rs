@@ -24,7 +24,7 @@ pub struct Site {
     pub client: Client,
     /// The operator's namespace.
     pub space: String,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A line of e2e/platform.
@@ -32,15 +32,29 @@ pub fn told(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: e2e/check brings up what these tests need, and runs them"))
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn run(command: &mut Command) -> String {
+/// A program of the images that run: one of the last build, or of TRESS_PROGRAMS.
+pub fn program(name: &str) -> PathBuf {
+    let built = || std::env::current_exe().unwrap().with_file_name("..").into_os_string();
+    let folder = std::env::var_os("TRESS_PROGRAMS").unwrap_or_else(built);
+    Path::new(&folder).join(name).canonicalize().unwrap_or_else(|e| panic!("{name} cannot be found: {e}; cargo build --workspace"))
+}
+
+pub(crate) fn run(command: &mut Command) -> String {
     let done = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?} cannot be run: {e}"));
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{command:?} failed:\n{said}{}", String::from_utf8_lossy(&done.stderr));
     said
+}
+
+/// kubectl for this cluster.
+pub fn kubectl(arguments: &[&str]) -> Command {
+    let mut kubectl = Command::new(told("TRESS_KUBECTL"));
+    kubectl.env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments);
+    kubectl
 }
 
 impl Site {
@@ -56,7 +70,7 @@ impl Site {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        run(Command::new(told("TRESS_KUBECTL")).env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments))
+        run(&mut kubectl(arguments))
     }
 
     /// As a person does it.
