@@ -1,7 +1,6 @@
 //! The chart is upgraded, taken away and brought back under the hands of those who read.
 
-use crate::definitions::produce;
-use crate::deployed::deployed;
+use crate::deployed::Deployed;
 use crate::reading::Reading;
 use crate::release::Release;
 use crate::site::Site;
@@ -13,8 +12,8 @@ async fn a_chart_is_upgraded_uninstalled_and_installed_again_while_what_serves_g
     const SPACE: &str = "chart";
     let site = Site::here().await;
     let release = Release::of(&site);
-    let (log, of) = deployed(&site, SPACE).await;
-    let reading = Reading::begin(of.clone(), 1);
+    let deployed = Deployed::to(&site, SPACE).await;
+    let reading = Reading::begin(deployed.of.clone(), 1);
     let before = at_rest(&site, SPACE).await;
 
     // Other values of the operator, and of what is to come, are no matter of what runs.
@@ -34,8 +33,8 @@ async fn a_chart_is_upgraded_uninstalled_and_installed_again_while_what_serves_g
     release.uninstall();
     assert_eq!(site.operators().await, Vec::<String>::new());
     assert_eq!(at_rest(&site, SPACE).await, before);
-    produce(&*log, SPACE, ("a", 2), "home").await;
-    site.until("an event that comes without an operator is read", async || of.rows().await == Ok(2)).await;
+    deployed.produce(2).await;
+    site.until("an event that comes without an operator is read", async || deployed.of.rows().await == Ok(2)).await;
 
     release.restore();
     site.until("an operator leads again", async || leads(&site).await).await;

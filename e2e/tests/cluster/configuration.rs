@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::deployed::{SHORTER, deployed};
+use crate::deployed::{Deployed, SHORTER};
 use crate::site::Site;
 use crate::written::{at_rest, is_of_workload};
 
@@ -14,7 +14,7 @@ const MONITOR: u16 = 8080;
 async fn a_configuration_that_cannot_be_used_is_told_and_changes_nothing_until_it_is_mended() {
     const SPACE: &str = "configuration";
     let site = Site::here().await;
-    deployed(&site, SPACE).await;
+    Deployed::to(&site, SPACE).await;
     let before = at_rest(&site, SPACE).await;
     let stands = site.get(&site.space, "configmap/tress-platform");
     let good = text(&stands);

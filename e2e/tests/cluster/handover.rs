@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deployed::{SHORTER, deployed};
+use crate::deployed::{Deployed, SHORTER};
 use crate::site::Site;
 use crate::written::at_rest;
 
@@ -14,7 +14,7 @@ const SECONDS: u64 = 12;
 async fn operators_that_are_rolled_hand_over_within_seconds_and_do_nothing_twice() {
     const SPACE: &str = "handover";
     let site = Site::here().await;
-    deployed(&site, SPACE).await;
+    Deployed::to(&site, SPACE).await;
     let before = at_rest(&site, SPACE).await;
     let old = site.operators().await;
     assert_eq!(old.len(), 2);

@@ -1,10 +1,8 @@
 //! A new image of the engine: it comes to what runs, a pool at a time, and nobody who reads notices.
 
 use serde_json::Value;
-use tokio::join;
 
-use crate::definitions::produce;
-use crate::deployed::deployed;
+use crate::deployed::Deployed;
 use crate::reading::Reading;
 use crate::release::{Release, tag};
 use crate::site::{Site, told};
@@ -17,12 +15,13 @@ async fn a_new_engine_comes_to_a_pool_at_a_time_and_no_reader_is_refused_and_not
     const SPACES: [&str; 2] = ["image-one", "image-two"];
     let site = Site::here().await;
     let release = Release::of(&site);
-    let (one, two) = join!(deployed(&site, SPACES[0]), deployed(&site, SPACES[1]));
+    let (one, two) = (Deployed::to(&site, SPACES[0]).await, Deployed::to(&site, SPACES[1]).await);
+    let both = SPACES.into_iter().zip([&one, &two]);
     let attempts = || SPACES.map(|space| site.get(space, "sequencerollouts,signalrevisions,sequencerevisions,backfills")["items"].clone());
     let names =
         |all: [Value; 2]| all.map(|all| all.as_array().expect("a list").iter().map(|o| o["metadata"]["uid"].clone()).collect::<Vec<_>>());
     let before = names(attempts());
-    let readings = [&one, &two].map(|(_, of)| Reading::begin(of.clone(), 1));
+    let readings = [&one, &two].map(|deployed| Reading::begin(deployed.of.clone(), 1));
     tag(&told("TRESS_IMAGE"), NEXT);
     release.with(&format!("engine: {{image: {NEXT}}}"));
 
@@ -30,8 +29,8 @@ async fn a_new_engine_comes_to_a_pool_at_a_time_and_no_reader_is_refused_and_not
     let (mut item, mut at_once) = (1, 0);
     site.until("every pod of both namespaces runs the new engine, and no other", async || {
         item += 1;
-        for (space, (log, _)) in SPACES.iter().zip([&one, &two]) {
-            produce(&**log, space, ("a", item.min(9)), "home").await;
+        for deployed in [&one, &two] {
+            deployed.produce(item.min(9)).await;
         }
         // One answer: both as they were at the same moment.
         let all = site.kubectl(&[
@@ -53,13 +52,13 @@ async fn a_new_engine_comes_to_a_pool_at_a_time_and_no_reader_is_refused_and_not
     })
     .await;
     assert_eq!(at_once, 1, "pools that brought up new pods at the same time");
-    for (space, (_, of)) in SPACES.iter().zip([&one, &two]) {
+    for (space, deployed) in both {
         site.until("no pod is left of the old engine", async || {
             site.get(space, "pods")["items"].as_array().expect("a list").iter().all(|pod| !stays(pod) || image_of(&pod["spec"]) == NEXT)
         })
         .await;
         let all = item.min(9);
-        site.until("every event is read", async || of.rows().await == Ok(all)).await;
+        site.until("every event is read", async || deployed.of.rows().await == Ok(all)).await;
     }
     assert_eq!(names(attempts()), before, "a new engine is no change of what is read");
     for reading in readings {

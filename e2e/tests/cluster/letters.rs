@@ -4,10 +4,8 @@ use std::os::unix::fs::symlink;
 
 use kube::ResourceExt;
 use serde_json::Value;
-use tress_engine::log::NewRecord;
 
-use crate::definitions::produce;
-use crate::deployed::deployed;
+use crate::deployed::Deployed;
 use crate::site::{Site, kubectl, program, run};
 
 /// Where a stream shows its metrics.
@@ -18,18 +16,16 @@ const MONITOR: u16 = 9090;
 async fn an_event_that_cannot_be_used_is_counted_and_shown_by_kubectl_tress_and_holds_up_nothing() {
     const SPACE: &str = "letters";
     let site = Site::here().await;
-    let (log, of) = deployed(&site, SPACE).await;
-    let poison = NewRecord { payload: "no JSON at all".into(), ..NewRecord::default() };
-    let placed = log.append(SPACE, 0, vec![poison]).await;
-    placed.expect("produced");
-    produce(&*log, SPACE, ("a", 2), "home").await;
-    site.until("the event behind it is read", async || of.rows().await == Ok(2)).await;
+    let deployed = Deployed::to(&site, SPACE).await;
+    deployed.poison().await;
+    deployed.produce(2).await;
+    site.until("the event behind it is read", async || deployed.of.rows().await == Ok(2)).await;
 
     let letters: Value = serde_json::from_str(&tress(&["deadletters", "list", "--signal", "rating", "-n", SPACE, "-o", "json"])).unwrap();
     let letters = letters.as_array().expect("a list");
     assert_eq!(letters.len(), 1, "{letters:?}");
-    assert_eq!((&letters[0]["topic"], &letters[0]["offset"]), (&Value::from(SPACE), &Value::from(1)), "{letters:?}");
-    assert!(tress(&["deadletters", "list", "--signal", "rating", "-n", SPACE]).contains(SPACE));
+    assert_eq!((&letters[0]["topic"], &letters[0]["rawOffset"]), (&Value::from(&*deployed.topic), &Value::from(1)), "{letters:?}");
+    assert!(tress(&["deadletters", "list", "--signal", "rating", "-n", SPACE]).contains(&deployed.topic));
 
     let stream = site.of_role(SPACE, "stream").await.first().map(ResourceExt::name_any).expect("it runs");
     let text = site.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{SPACE}/pods/{stream}:{MONITOR}/proxy/metrics")]);

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::deployed::{beside, deployed};
+use crate::deployed::Deployed;
 use crate::reading::{Of, Reading};
 use crate::site::{Site, run, script};
 
@@ -12,9 +12,9 @@ use crate::site::{Site, run, script};
 async fn an_api_server_that_is_killed_in_the_middle_of_a_first_deploy_delays_it_and_disturbs_no_reader() {
     const SPACE: &str = "outage";
     let site = Site::here().await;
-    let (_, of) = deployed(&site, SPACE).await;
-    let reading = Reading::begin(of.clone(), 1);
-    site.apply(SPACE, &beside(SPACE));
+    let deployed = Deployed::to(&site, SPACE).await;
+    let reading = Reading::begin(deployed.of.clone(), 1);
+    site.apply(SPACE, &deployed.beside());
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(3)).await;
         run(Command::new(script("cluster")).args(["signal", "kube-apiserver", "KILL"]));
@@ -28,7 +28,7 @@ async fn an_api_server_that_is_killed_in_the_middle_of_a_first_deploy_delays_it_
     site.wait(SPACE, "sequencefeature/later-recent");
     let attempts = site.get(SPACE, "sequencerollouts");
     assert_eq!(attempts["items"].as_array().map(Vec::len), Some(2), "{attempts}");
-    let later = Of { feature: format!("{SPACE}/later-recent"), ..of };
+    let later = Of { feature: format!("{SPACE}/later-recent"), ..deployed.of };
     site.until("the second feature is read", async || later.rows().await == Ok(1)).await;
     assert!(read > 20, "only {read} reads while the API server was away");
     reading.end().await;

@@ -1,6 +1,6 @@
 //! An operator that renders everything otherwise takes over without a single write.
 
-use crate::deployed::{SHORTER, deployed};
+use crate::deployed::{Deployed, SHORTER};
 use crate::reading::Reading;
 use crate::release::{Release, operator_image};
 use crate::site::{Site, program};
@@ -15,7 +15,7 @@ async fn an_operator_that_renders_otherwise_takes_over_with_zero_writes_and_rend
     const SPACE: &str = "renderer";
     let site = Site::here().await;
     let release = Release::of(&site);
-    let (_, of) = deployed(&site, SPACE).await;
+    let Deployed { of, .. } = Deployed::to(&site, SPACE).await;
     let reading = Reading::begin(of, 1);
     let before = at_rest(&site, SPACE).await;
     assert!(before.keys().any(|name| name == "Deployment/tress-default"), "{before:?}");
