@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{Api, DeleteParams, ListParams, LogParams};
+use kube::api::{Api, ListParams, LogParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 use serde_json::Value;
@@ -60,7 +59,9 @@ pub fn kubectl(arguments: &[&str]) -> Command {
 impl Site {
     pub async fn here() -> Self {
         let read = Kubeconfig::read_from(told("TRESS_KUBECONFIG")).unwrap();
-        let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+        let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+        // What is refused is to be seen, not asked for again until it is not.
+        config.default_retry = false;
         Self { client: Client::try_from(config).unwrap(), space: told("TRESS_NAMESPACE"), folder: tempfile::tempdir().unwrap() }
     }
 
@@ -164,16 +165,14 @@ impl Site {
         self.pods(namespace).list(&selector).await.unwrap().items
     }
 
-    /// Kills the operator that leads, as a node that is lost would.
+    /// Kills the operator that leads: it hands nothing over. What it called itself; where it begins anew it has another name.
     pub async fn kill_leader(&self) -> String {
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.space);
-        let lease = leases.get("tress-operator").await.unwrap();
-        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        let holder = self.leader().await;
         let pods = self.pods(&self.space).list(&ListParams::default()).await.unwrap().items;
         let leader = pods.iter().map(ResourceExt::name_any).find(|name| holder.starts_with(name.as_str()));
         let leader = leader.unwrap_or_else(|| panic!("no pod is called like the leader {holder}"));
-        self.pods(&self.space).delete(&leader, &DeleteParams::default().grace_period(0)).await.unwrap();
-        leader
+        run(Command::new(script("cluster")).args(["kill", &self.space, &leader]));
+        holder
     }
 
     /// What all containers of a namespace said that is still kept.
