@@ -1,6 +1,7 @@
 //! What is missing or wrong outside is said where people look, and mended without any further ado.
 
 use crate::definitions::{produce, signal_and_feature};
+use crate::deployed::topic_of;
 use crate::site::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -9,14 +10,15 @@ async fn a_topic_that_is_missing_is_said_and_the_feature_is_ready_once_it_is_the
     const SPACE: &str = "missing-topic";
     let site = Site::here().await;
     site.namespace(SPACE);
-    site.apply(SPACE, &signal_and_feature(SPACE));
+    let topic = topic_of(&site, SPACE);
+    site.apply(SPACE, &signal_and_feature(&topic));
     let told = || site.condition(SPACE, "signaldefinition/rating", "Prepared");
-    site.until("the topic is named", async || told()[2].contains(SPACE)).await;
+    site.until("the topic is named", async || told()[2].contains(&topic)).await;
     assert_ne!(told()[0], "True");
     let platform = site.platform();
     let log = platform.log("main").unwrap();
-    log.create(SPACE, 1).await.unwrap();
-    produce(&*log, SPACE, ("a", 1), "home").await;
+    log.create(&topic, 1).await.unwrap();
+    produce(&*log, &topic, ("a", 1), "home").await;
     site.wait(SPACE, "sequencefeature/recent");
     site.leave(SPACE);
 }

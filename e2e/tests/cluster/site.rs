@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt as _;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{Api, DeleteParams, ListParams, LogParams};
+use kube::api::{Api, ListParams, LogParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 use object_store::ObjectStore as _;
@@ -30,7 +29,7 @@ pub struct Site {
     pub client: Client,
     /// The operator's namespace.
     pub space: String,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A name that no run before has used: its topics and namespaces may still be there.
@@ -49,21 +48,37 @@ pub fn told(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: e2e/check brings up what these tests need, and runs them"))
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn run(command: &mut Command) -> String {
+/// A program of the images that run: one of the last build, or of TRESS_PROGRAMS.
+pub fn program(name: &str) -> PathBuf {
+    let built = || std::env::current_exe().unwrap().with_file_name("..").into_os_string();
+    let folder = std::env::var_os("TRESS_PROGRAMS").unwrap_or_else(built);
+    Path::new(&folder).join(name).canonicalize().unwrap_or_else(|e| panic!("{name} cannot be found: {e}; cargo build --workspace"))
+}
+
+pub(crate) fn run(command: &mut Command) -> String {
     let done = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?} cannot be run: {e}"));
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{command:?} failed:\n{said}{}", String::from_utf8_lossy(&done.stderr));
     said
 }
 
+/// kubectl for this cluster.
+pub fn kubectl(arguments: &[&str]) -> Command {
+    let mut kubectl = Command::new(told("TRESS_KUBECTL"));
+    kubectl.env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments);
+    kubectl
+}
+
 impl Site {
     pub async fn here() -> Self {
         let read = Kubeconfig::read_from(told("TRESS_KUBECONFIG")).unwrap();
-        let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+        let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
+        // What is refused is to be seen, not asked for again until it is not.
+        config.default_retry = false;
         Self { client: Client::try_from(config).unwrap(), space: told("TRESS_NAMESPACE"), folder: tempfile::tempdir().unwrap() }
     }
 
@@ -73,7 +88,7 @@ impl Site {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        run(Command::new(told("TRESS_KUBECTL")).env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(arguments))
+        run(&mut kubectl(arguments))
     }
 
     /// As a person does it.
@@ -206,16 +221,14 @@ impl Site {
         self.pods(namespace).list(&selector).await.unwrap().items
     }
 
-    /// Kills the operator that leads, as a node that is lost would.
+    /// Kills the operator that leads: it hands nothing over. What it called itself; where it begins anew it has another name.
     pub async fn kill_leader(&self) -> String {
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.space);
-        let lease = leases.get("tress-operator").await.unwrap();
-        let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        let holder = self.leader().await;
         let pods = self.pods(&self.space).list(&ListParams::default()).await.unwrap().items;
         let leader = pods.iter().map(ResourceExt::name_any).find(|name| holder.starts_with(name.as_str()));
         let leader = leader.unwrap_or_else(|| panic!("no pod is called like the leader {holder}"));
-        self.pods(&self.space).delete(&leader, &DeleteParams::default().grace_period(0)).await.unwrap();
-        leader
+        run(Command::new(script("cluster")).args(["kill", &self.space, &leader]));
+        holder
     }
 
     /// What all containers of a namespace said that is still kept.
