@@ -98,17 +98,15 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
     }
 }
 
-<<<<<<< HEAD
 /// It has as much time left as it had when it was held.
 fn resumed(status: &RolloutStatus, since: Timestamp, now: Timestamp) -> RolloutStatus {
     let held = now.duration_since(since).max(SignedDuration::ZERO);
     let later = |deadline: &Time| Time(deadline.0.saturating_add(held).unwrap_or(Timestamp::MAX));
     RolloutStatus { held_since: None, deadline: status.deadline.as_ref().map(later), ..status.clone() }
 }
-=======
+
 /// What an attempt says of itself that a person sent to readers.
 pub const FORCED: &str = "readers get other data without a comparison: it was forced";
->>>>>>> sitea
 
 /// Whether readers may only see the target after a comparison with what they read now.
 fn needs_comparison(spec: &SequenceRolloutSpec) -> bool {
@@ -116,7 +114,7 @@ fn needs_comparison(spec: &SequenceRolloutSpec) -> bool {
 }
 
 /// Whether a person does without the comparison that it needs.
-pub fn is_forced(spec: &SequenceRolloutSpec) -> bool {
+fn is_forced(spec: &SequenceRolloutSpec) -> bool {
     differs(spec) && spec.forced == Some(true)
 }
 

@@ -9,16 +9,11 @@ use tress_crds::{Backfill, SequenceRevision, SequenceRollout};
 
 use super::observe::observe;
 use super::seen::{Observed, Signal, facts, history, waits_for};
-use super::{Decision, Effect, Progress, advance, decide, report};
+use super::{Decision, Effect, Progress, decide, report};
 use crate::context::Context;
-<<<<<<< HEAD
 use crate::error::{Error, Result};
 use crate::event::Tone;
 use crate::feature::target::FORCE;
-=======
-use crate::error::Result;
-use crate::event::Tone;
->>>>>>> sitea
 use crate::label;
 use crate::name::{self, Occasion};
 use crate::pool::entry::{self, Pinned};
@@ -92,15 +87,9 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
         Decision::Write(next) => {
             // What the feature's pause lent it is not its own; what an intent says is.
             let paused = if is_held && next.handled == status.handled { status.paused } else { next.paused };
-            let is_sent = next.phase == Some(Phase::Loading) && advance::is_forced(seen.spec());
             say(context, &seen, &RolloutStatus { paused, ..next }, None).await?;
-<<<<<<< HEAD
             if status.phase.is_none() && seen.spec().forced == Some(true) {
                 tell_forced(context, &seen);
-=======
-            if is_sent {
-                context.events.say(&*seen.rollout, Tone::Warning, "Forced", advance::FORCED);
->>>>>>> sitea
             }
             Ok(Next::At(now))
         }
