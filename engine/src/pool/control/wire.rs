@@ -7,6 +7,7 @@ use tress_configs::duration::Duration;
 use tress_configs::name::QualifiedName;
 use tress_configs::route::Words;
 
+use crate::error::Error;
 use crate::serve::proto;
 use crate::serve::{Applied, Pinned, Refusal, Route, RouteFile, parse_name};
 
@@ -56,7 +57,7 @@ pub fn routes(request: proto::SetRouteRequest) -> Result<RouteFile, Refusal> {
         }
     }
     let file = RouteFile { features, ..RouteFile::default() };
-    file.check()?;
+    file.check().map_err(Error::from)?;
     Ok(file)
 }
 

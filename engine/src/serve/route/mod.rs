@@ -6,7 +6,7 @@ mod watch;
 
 pub use file::write;
 pub use table::{Absent, Applied, Refused, Routes, Table};
-pub use tress_configs::route::{Chosen, Pinned, ROUTE_VERSION, Route, RouteFile, WHOLE_BP, parse_name};
+pub use tress_configs::route::{Chosen, Pinned, ROUTE_VERSION, Route, RouteFile, parse_name};
 pub use watch::{Polled, Watch, follow};
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ fn signal() -> Signal {
     }
 }
 
-fn pod(epoch: i64, state: State) -> Told {
+fn pod(epoch: u64, state: State) -> Told {
     let revision = OfRevision { pinned: pinned("b"), state, warm: true, freshness: Some(jiff::SignedDuration::ZERO), asked: None };
     let said = OfFeature { epoch, file_epoch: epoch, revisions: vec![revision] };
     let said = Said { features: [("n/f".to_owned(), said)].into(), at: at(200) };
