@@ -66,6 +66,10 @@ struct Wire {
     kill: Box<dyn Fn() + Send + Sync>,
     /// Cancelled while the server is away.
     away: Mutex<CancellationToken>,
+    /// Cancelled when the watches of this moment end.
+    watches: Mutex<CancellationToken>,
+    /// Watches that begin before then are told that what they ask for is too old.
+    expired: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Wire {
@@ -89,12 +93,16 @@ impl Call {
         self.writes() && !self.is_of_lease()
     }
 
+    pub fn watches(&self) -> bool {
+        self.method == Method::GET && self.path.contains("watch=true")
+    }
+
     /// Whether it lists a kind, rather than watching it or reading one object.
     pub fn lists(&self) -> bool {
         let path = self.path.split('?').next().unwrap_or_default();
         let plural = path.rsplit('/').next().unwrap_or_default();
         let is_kind = crate::kinds::all().iter().any(|kind| kind.plural == plural);
-        self.method == Method::GET && is_kind && !self.path.contains("watch=true")
+        self.method == Method::GET && is_kind && !self.watches()
     }
 }
 
@@ -124,7 +132,15 @@ impl Proxy {
     /// `kill` ends the operator at once.
     pub async fn start(client: Client, rule: Rule, kill: Box<dyn Fn() + Send + Sync>) -> Self {
         let calls = Calls::default();
-        let wire = Arc::new(Wire { client, calls: calls.clone(), rule: Mutex::new(rule), kill, away: Mutex::default() });
+        let wire = Arc::new(Wire {
+            client,
+            calls: calls.clone(),
+            rule: Mutex::new(rule),
+            kill,
+            away: Mutex::default(),
+            watches: Mutex::default(),
+            expired: Mutex::default(),
+        });
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -137,6 +153,17 @@ impl Proxy {
     /// From now on nothing is answered, and watches end.
     pub fn go_away(&self) {
         self.wire.away.lock().unwrap().cancel();
+    }
+
+    /// Every watch ends in the midst of what it says.
+    pub fn cut_watches(&self) {
+        std::mem::take(&mut *self.wire.watches.lock().unwrap()).cancel();
+    }
+
+    /// Every watch ends, and for so long none goes on from where it was: 410 Gone.
+    pub fn expire_watches(&self, at_most: Duration) {
+        *self.wire.expired.lock().unwrap() = Some(Instant::now() + at_most);
+        self.cut_watches();
     }
 
     pub fn come_back(&self) {
@@ -152,6 +179,11 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let mut call = Call { at: Instant::now(), method: parts.method.clone(), path, status: None };
     if away.is_cancelled() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let watches = wire.watches.lock().unwrap().clone();
+    if call.watches() && wire.expired.lock().unwrap().is_some_and(|until| Instant::now() < until) {
+        wire.calls.note(Call { status: Some(410), ..call });
+        return refused(410);
     }
     let fortune = if call.writes() { (wire.rule.lock().unwrap())(&call) } else { Fortune::Done };
     match fortune {
@@ -182,7 +214,7 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let body = Body::new(body);
     if !call.writes() {
         wire.calls.note(call);
-        let ending = body.into_data_stream().take_until(away.cancelled_owned());
+        let ending = body.into_data_stream().take_until(away.cancelled_owned()).take_until(watches.cancelled_owned());
         return Response::from_parts(head, Body::from_stream(ending));
     }
     let bytes = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
@@ -201,6 +233,7 @@ fn refused(code: u16) -> Response {
     let reason = match code {
         409 => "Conflict",
         429 => "TooManyRequests",
+        410 => "Expired",
         504 => "Timeout",
         _ => "InternalError",
     };

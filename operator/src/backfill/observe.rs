@@ -80,7 +80,8 @@ pub(super) fn observe(context: &Context, key: &Key, now: Timestamp) -> Option<Lo
     let (planned, plan_again) = patiently(&plan, now);
     let (worked, work_again) = patiently(&work, now);
     let (sealed, seal_again) = patiently(&seal, now);
-    let gives_up = if revision.is_none() { gives_up(&backfill) } else { None };
+    let is_beyond = cluster.signal_revisions.is_unreadable(namespace, &backfill.spec.revision);
+    let gives_up = if revision.is_none() && !is_beyond { gives_up(&backfill) } else { None };
     let facts = Facts {
         may_start: waits.is_none(),
         lost: gives_up.is_some_and(|at| at <= now),

@@ -2,6 +2,8 @@
 //!
 //! A write is seen at once, and stays until the watch has its version or a newer one; what was deleted is gone at once, by its UID. An own
 //! write that the watch keeps silent about is doubtful after a while: somebody undid it while the watch was being begun anew.
+//!
+//! What is there and cannot be read stays as it was when it could; of what never could, at least the name is known: it is not gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,12 +60,27 @@ pub(super) struct Shelf<K> {
     /// By namespace and label `tress.dev/of`.
     made: BTreeMap<Key, BTreeSet<String>>,
     own: BTreeMap<Key, Own>,
-    lists: BTreeMap<Scope, BTreeMap<Key, Item<K>>>,
+    lists: BTreeMap<Scope, List<K>>,
+    /// What is there and cannot be read.
+    unreadable: BTreeSet<Key>,
+}
+
+/// What a list has that is under way.
+#[derive(Debug)]
+struct List<K> {
+    items: BTreeMap<Key, Item<K>>,
+    unreadable: BTreeSet<Key>,
+}
+
+impl<K> Default for List<K> {
+    fn default() -> Self {
+        Self { items: BTreeMap::new(), unreadable: BTreeSet::new() }
+    }
 }
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), made: BTreeMap::new(), own: BTreeMap::new(), lists: BTreeMap::new() }
+        Self { items: BTreeMap::new(), made: BTreeMap::new(), own: BTreeMap::new(), lists: BTreeMap::new(), unreadable: BTreeSet::new() }
     }
 }
 
@@ -99,21 +116,36 @@ impl<K: Resource> Shelf<K> {
             _ => {}
         }
         self.own.remove(&key);
+        self.unreadable.remove(&key);
         self.put(key, item)
     }
 
-    /// The watch says that this is gone.
-    pub fn unwatched(&mut self, object: &K) -> Option<Change<K>> {
-        let key = Key::of(object);
-        if self.own.get(&key).is_some_and(|own| matches!(&own.did, Did::Deleted { uid: gone } if *gone == uid(object))) {
-            self.own.remove(&key);
+    /// The watch says that the one with this UID is gone.
+    pub fn unwatched(&mut self, key: &Key, gone: &str) -> Option<Change<K>> {
+        self.unreadable.remove(key);
+        if self.own.get(key).is_some_and(|own| matches!(&own.did, Did::Deleted { uid } if uid == gone)) {
+            self.own.remove(key);
         }
         // Another of the same name may be there by now, by our own hand.
-        if self.items.get(&key).is_none_or(|item| uid(&*item.object) != uid(object)) {
+        if self.items.get(key).is_none_or(|item| uid(&*item.object) != gone) {
             return None;
         }
-        self.own.remove(&key);
-        self.remove(&key)
+        self.own.remove(key);
+        self.remove(key)
+    }
+
+    /// The watch says that this is there, and cannot be read.
+    pub fn unread(&mut self, key: Key) {
+        self.unreadable.insert(key);
+    }
+
+    /// Whether it is there and cannot be read.
+    pub fn is_unreadable(&self, key: &Key) -> bool {
+        self.unreadable.contains(key)
+    }
+
+    pub fn unreadable(&self) -> impl Iterator<Item = &Key> {
+        self.unreadable.iter()
     }
 
     /// A list of all is asked for.
@@ -121,22 +153,30 @@ impl<K: Resource> Shelf<K> {
         for (key, own) in &mut self.own {
             own.listed |= covers(&scope, key);
         }
-        self.lists.insert(scope, BTreeMap::new());
+        self.lists.insert(scope, List::default());
     }
 
     /// One of the list.
     pub fn listed(&mut self, scope: &Scope, item: Item<K>) {
-        self.lists.entry(scope.clone()).or_default().insert(Key::of(&*item.object), item);
+        self.lists.entry(scope.clone()).or_default().items.insert(Key::of(&*item.object), item);
+    }
+
+    /// One of the list that cannot be read.
+    pub fn listed_unread(&mut self, scope: &Scope, key: Key) {
+        self.lists.entry(scope.clone()).or_default().unreadable.insert(key);
     }
 
     /// The list is whole: what it has not is gone, but for what was written after it was asked for.
     pub fn done(&mut self, scope: &Scope) -> Vec<Change<K>> {
-        let Some(list) = self.lists.remove(scope) else { return Vec::new() };
+        let Some(List { items: list, unreadable }) = self.lists.remove(scope) else { return Vec::new() };
+        self.unreadable.retain(|key| !covers(scope, key));
+        self.unreadable.extend(unreadable);
         self.own.retain(|key, own| !(own.listed && covers(scope, key)));
         let missing: Vec<Key> = self
             .items
             .keys()
             .filter(|key| covers(scope, key) && !list.contains_key(*key) && !self.own.contains_key(*key))
+            .filter(|key| !self.unreadable.contains(*key))
             .cloned()
             .collect();
         let mut changes: Vec<Change<K>> = missing.iter().filter_map(|key| self.remove(key)).collect();

@@ -11,6 +11,7 @@ use super::lean::item;
 use super::*;
 use crate::apply::MANIFEST;
 use crate::label;
+use crate::queue::Key;
 
 fn map(name: &str, uid: &str, version: u64) -> ConfigMap {
     let metadata = ObjectMeta {
@@ -70,10 +71,41 @@ fn an_own_delete_is_seen_at_once_and_means_one_uid() {
     view.watched(item(map("a", "v", 9)));
     assert_eq!(shown(&view), ["a v 9"]);
     // The end of the first is not the end of the second.
-    view.unwatched(&map("a", "u", 8));
+    gone(&view, &map("a", "u", 8));
     assert_eq!(shown(&view), ["a v 9"]);
-    view.unwatched(&map("a", "v", 10));
+    gone(&view, &map("a", "v", 10));
     assert!(shown(&view).is_empty());
+}
+
+/// The watch says that this is gone.
+fn gone(view: &View<ConfigMap>, object: &ConfigMap) {
+    view.unwatched(&Key::of(object), object.metadata.uid.as_deref().unwrap());
+}
+
+#[test]
+fn what_cannot_be_read_any_more_stays_as_it_was_until_it_is_deleted() {
+    let view = View::of(vec![map("a", "u", 5), map("b", "u", 5)]);
+    let key = |name: &str| Key::of(&map(name, "", 0));
+    let lists = |readable: &[&str], unreadable: &[&str]| {
+        view.begin(None);
+        readable.iter().for_each(|name| view.listed(&None, item(map(name, "u", 6))));
+        unreadable.iter().for_each(|name| view.listed_unread(&None, key(name)));
+        view.done(&None);
+    };
+    view.unread(key("a"));
+    assert_eq!((shown(&view), view.unreadable()), (vec!["a u 5".to_owned(), "b u 5".to_owned()], vec![key("a")]));
+    // A list takes away what is gone, and not what it cannot read.
+    lists(&[], &["a", "never"]);
+    assert_eq!((shown(&view), view.unreadable()), (vec!["a u 5".to_owned()], vec![key("a"), key("never")]));
+    assert!(view.is_unreadable(&key("never").namespace, "never") && view.get(&key("never").namespace, "never").is_none());
+    // It is as it should be again.
+    lists(&["a"], &["never"]);
+    assert_eq!((shown(&view), view.unreadable()), (vec!["a u 6".to_owned()], vec![key("never")]));
+    view.unread(key("a"));
+    gone(&view, &map("a", "u", 9));
+    assert!(shown(&view).is_empty() && view.unreadable() == [key("never")]);
+    lists(&[], &[]);
+    assert!(view.unreadable().is_empty());
 }
 
 #[test]
@@ -82,7 +114,7 @@ fn one_that_was_made_anew_by_us_outlives_what_the_watch_says_of_the_first() {
     view.own_delete(&key("a"), "u");
     view.own_write(item(map("a", "v", 9)));
     view.watched(item(map("a", "u", 6)));
-    view.unwatched(&map("a", "u", 8));
+    gone(&view, &map("a", "u", 8));
     assert_eq!(shown(&view), ["a v 9"]);
 }
 
@@ -129,7 +161,7 @@ fn what_is_made_for_something_is_found_by_it_for_as_long_as_its_label_says_so() 
     let names = |of: &str| -> Vec<String> { view.made_for("n", of).iter().map(|m| m.metadata.name.clone().unwrap()).collect() };
     assert_eq!((names("x"), names("y")), (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]));
     view.watched(item(made_for("y", map("a", "u", 4))));
-    view.unwatched(&made_for("x", map("b", "u", 5)));
+    gone(&view, &made_for("x", map("b", "u", 5)));
     assert_eq!((names("x"), names("y")), (vec![], vec!["a".to_owned(), "c".to_owned()]));
     assert!(view.made_for("m", "y").is_empty());
 }

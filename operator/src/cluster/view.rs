@@ -89,6 +89,18 @@ impl<K: Resource> View<K> {
         self.0.changes.load(Ordering::Acquire)
     }
 
+    /// Whether an object of this name is there that this operator cannot read: it is not gone, and nothing is to be done about it.
+    #[must_use]
+    pub fn is_unreadable(&self, namespace: &str, name: &str) -> bool {
+        self.read().is_unreadable(&Key::new(namespace, name))
+    }
+
+    /// The names of objects that are there and cannot be read.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Key> {
+        self.read().unreadable().cloned().collect()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -141,9 +153,18 @@ impl<K: Resource> View<K> {
         self.tell(change);
     }
 
-    pub(super) fn unwatched(&self, object: &K) {
-        let change = self.write().unwatched(object);
+    pub(super) fn unwatched(&self, key: &Key, uid: &str) {
+        let change = self.write().unwatched(key, uid);
         self.tell(change);
+    }
+
+    pub(super) fn unread(&self, key: Key) {
+        self.write().unread(key);
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn listed_unread(&self, scope: &Scope, key: Key) {
+        self.write().listed_unread(scope, key);
     }
 
     pub(super) fn own_write(&self, item: Item<K>) {

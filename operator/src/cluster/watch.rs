@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Client;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, Resource};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use super::{Cluster, View, Watched};
 use crate::error::{Error, Result};
 use crate::label;
 use crate::metrics::Metrics;
+use crate::queue::Key;
 
 /// After so long without a word from the watch, the API server is asked what became of an own write.
 const DOUBT: Duration = Duration::from_secs(30);
@@ -169,8 +170,10 @@ async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
                 view.begin(scope.clone());
             }
             Ok(Event::InitApply(object)) => {
-                if let Some(object) = readable(source, object) {
-                    view.listed(scope, item(object));
+                let key = Key::of(&object);
+                match readable(source, object) {
+                    Some(object) => view.listed(scope, item(object)),
+                    None => view.listed_unread(scope, key),
                 }
             }
             Ok(Event::InitDone) => {
@@ -181,14 +184,14 @@ async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
                 }
             }
             Ok(Event::Apply(object)) => {
-                if let Some(object) = readable(source, object) {
-                    view.watched(item(object));
+                let key = Key::of(&object);
+                match readable(source, object) {
+                    Some(object) => view.watched(item(object)),
+                    None => view.unread(key),
                 }
             }
             Ok(Event::Delete(object)) => {
-                if let Some(object) = readable(source, object) {
-                    view.unwatched(&object);
-                }
+                view.unwatched(&Key::of(&object), object.meta().uid.as_deref().unwrap_or_default());
             }
             Err(error) => {
                 source.metrics.watch_failed(&kind);
@@ -198,7 +201,8 @@ async fn watch<K: Watched>(source: &Source, view: &View<K>, scope: &Scope) {
     }
 }
 
-/// The object, if it is one that this operator knows: else it is told, and passed over, so that it does not stand in the way of others.
+/// The object, if it is one that this operator knows: else it is told, and nothing is done about it, so that it does not stand in the
+/// way of others.
 fn readable<K: Watched>(source: &Source, object: DeserializeGuard<K>) -> Option<K> {
     match object.0 {
         Ok(object) => Some(object),
@@ -279,7 +283,8 @@ impl Cluster {
 
 /// A list of its own, beside the one of a watch that may be under way: what it has is newer than what is shown, or the same.
 async fn confirm<K: Watched>(client: &Client, view: &View<K>, scope: &Scope) -> Result<()> {
-    let api = K::api(client.clone(), scope.as_deref());
+    // One that cannot be read must not keep everybody from leading.
+    let api = K::guarded(client.clone(), scope.as_deref());
     let selection = selection::<K>();
     let doing = format!("list every {}", K::kind(&()));
     let mut wanted =
@@ -288,7 +293,7 @@ async fn confirm<K: Watched>(client: &Client, view: &View<K>, scope: &Scope) -> 
     loop {
         let page = timeout(PATIENCE, api.list(&wanted)).await.map_err(|_| Error::Timeout { doing: doing.clone() })?;
         let page = page.map_err(|e| Error::of_api(&doing, &e))?;
-        for object in page.items {
+        for object in page.items.into_iter().filter_map(|object| object.0.ok()) {
             view.own_write(item(object));
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

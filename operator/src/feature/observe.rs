@@ -23,7 +23,7 @@ use crate::queue::Key;
 /// The most paths of a change that are told.
 const MAX_PATHS: usize = 20;
 
-/// What there is; `None` = the feature is gone, or on its way.
+/// What there is; `None` = the feature is gone, or on its way, or what it says now cannot be read.
 ///
 /// # Errors
 /// When a revision cannot be read back.
@@ -32,6 +32,9 @@ pub async fn observe(context: &Context, key: &Key) -> Result<Option<Observed>> {
     let Some(feature) = cluster.features.get(&key.namespace, &key.name).filter(|f| f.metadata.deletion_timestamp.is_none()) else {
         return Ok(None);
     };
+    if cluster.features.is_unreadable(&key.namespace, &key.name) {
+        return Ok(None);
+    }
     let before = feature.status.clone().unwrap_or_default();
     let serving = serving(context, &feature);
     let read = serving.current.as_ref().unwrap_or(&serving.declared).entry.as_ref().and_then(|entry| entry.live.clone());

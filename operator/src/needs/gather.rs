@@ -46,6 +46,8 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
             named(&target.revision, Use::Kept);
         }
     }
+    // What cannot be read is not gone: nothing of it may go.
+    blind.extend(cluster.features.unreadable().iter().map(ToString::to_string));
     for rollout in cluster.rollouts.list() {
         for (uid, needed) in of_attempt(&rollout) {
             at_least(&mut by_uid, uid, needed);
@@ -63,6 +65,7 @@ pub(super) fn all(cluster: &Cluster) -> Gathered {
         let revision = signal.status.as_ref().and_then(|status| status.revision.clone());
         accepted.extend(revision.map(|revision| (signal.namespace().unwrap_or_default(), revision)));
     }
+    declared.signals.extend(cluster.signals.unreadable().iter().map(ToString::to_string));
     let (mut sequences, mut digests) = (Vec::new(), BTreeMap::new());
     for revision in cluster.sequence_revisions.list() {
         let (Some(uid), namespace) = (revision.uid(), revision.namespace().unwrap_or_default()) else { continue };

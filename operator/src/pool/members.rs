@@ -48,7 +48,12 @@ struct Seen<'a> {
 /// Whether a pool is named by anything, or routes anything.
 pub fn is_used(context: &Context, place: (&str, &str)) -> bool {
     let entries = route_of(context, place).map(|map| entry::entries(&map)).unwrap_or_default();
-    !members(context, place, &entries).is_empty()
+    !members(context, place, &entries).is_empty() || entries.keys().any(|feature| is_beyond(context, place.0, feature))
+}
+
+/// Whether a feature is there and cannot be read: its entry stays as it is.
+pub fn is_beyond(context: &Context, namespace: &str, feature: &str) -> bool {
+    context.cluster.features.is_unreadable(namespace, feature)
 }
 
 /// The features of a pool, by name. Who has an entry and is not among them loses it.
@@ -57,6 +62,9 @@ pub fn members(context: &Context, (namespace, pool): (&str, &str), entries: &BTr
     let mut members = BTreeMap::new();
     for feature in context.cluster.features.within(namespace) {
         let name = feature.name_any();
+        if is_beyond(context, namespace, &name) {
+            continue;
+        }
         if let Some(member) = member(context, (pool, &feature), entries.get(&name), &pods) {
             members.insert(name, member);
         }

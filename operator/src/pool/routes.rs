@@ -10,7 +10,7 @@ use tress_configs::route::Words;
 
 use super::entry::{self, Entry, Pinned};
 use super::follow::{Wish, follow};
-use super::members::{Member, member, members};
+use super::members::{Member, is_beyond, member, members};
 use super::{hear, route_of};
 use crate::context::Context;
 use crate::control::proto;
@@ -36,7 +36,10 @@ pub async fn write(context: &Context, place: (&str, &str), wished: Option<&Wishe
     let entries = map.as_deref().map(entry::entries).unwrap_or_default();
     let members = members(context, place, &entries);
     let until = members.values().filter_map(|member| member.until).min();
-    let next = next(&entries, &members, wished);
+    let mut next = next(&entries, &members, wished);
+    // A feature that cannot be read is not gone.
+    let beyond = entries.iter().filter(|(feature, _)| is_beyond(context, place.0, feature));
+    next.extend(beyond.map(|(feature, entry)| (feature.clone(), entry.clone())));
     // Broken keys are none of the entries: they are written anew with the first that is made again.
     let keys = map.as_deref().and_then(|map| map.data.as_ref()).map_or(0, BTreeMap::len);
     if map.is_some() && next == entries && keys == entries.len() {

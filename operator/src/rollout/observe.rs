@@ -19,11 +19,15 @@ use crate::queue::Key;
 use crate::signal_revision::{covers, list_of};
 use crate::workload::routes_of;
 
-/// What there is; `None` = the attempt is gone, or on its way.
+/// What there is; `None` = the attempt is gone, or on its way, or nothing is to be done about it.
 pub fn observe(context: &Context, key: &Key) -> Option<Observed> {
     let cluster = &context.cluster;
     let rollout = cluster.rollouts.get(&key.namespace, &key.name).filter(|rollout| rollout.metadata.deletion_timestamp.is_none())?;
     let spec = &rollout.spec;
+    // What its feature wants nobody knows: it is neither carried on nor given up.
+    if cluster.features.is_unreadable(&key.namespace, &spec.feature) {
+        return None;
+    }
     let feature = cluster.features.get(&key.namespace, &spec.feature).filter(|feature| is_of(&rollout, feature));
     let named = cluster.sequence_revisions.get(&key.namespace, &spec.target.revision);
     let target = named.filter(|revision| revision.uid().as_ref() == Some(&spec.target.uid));

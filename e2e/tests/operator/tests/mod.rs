@@ -5,6 +5,7 @@ mod deletion;
 mod deploy;
 mod edits;
 mod force;
+mod hearing;
 mod kills;
 mod leaders;
 mod platform;
