@@ -21,10 +21,10 @@ pub struct Target {
     pub name: String,
 }
 
-/// A kind, and all words for it: its own, Kubernetes' plural and short name.
+/// A kind, and all words for it: its own, Kubernetes' plural and short name. A signal has one stream.
 const WORDS: &[(Kind, &[&str])] = &[
     (Kind::Feature, &["feature", "features", "sequencefeature", "sequencefeatures", "seq"]),
-    (Kind::Signal, &["signal", "signals", "signaldefinition", "signaldefinitions", "sig"]),
+    (Kind::Signal, &["signal", "signals", "signaldefinition", "signaldefinitions", "sig", "stream", "streams"]),
     (Kind::Rollout, &["rollout", "rollouts", "sequencerollout", "sequencerollouts", "seqroll"]),
     (Kind::Backfill, &["backfill", "backfills", "bf"]),
 ];
@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(parse(&["feature/recent"]), of(Some(Kind::Feature), "recent"));
         assert_eq!(parse(&["SequenceFeature", "recent"]), of(Some(Kind::Feature), "recent"));
         assert_eq!(parse(&["seqroll/recent-2"]), of(Some(Kind::Rollout), "recent-2"));
+        assert_eq!(parse(&["stream", "rating"]), of(Some(Kind::Signal), "rating"));
         assert_eq!(parse(&["bf/x"]), of(Some(Kind::Backfill), "x"));
         let qualified = Target::definition(Kind::Signal, "movies/rating").unwrap();
         assert_eq!(qualified, Target { kind: Some(Kind::Signal), namespace: Some("movies".into()), name: "rating".into() });

@@ -17,6 +17,7 @@ use crate::place::Choice;
 Examples:
   tress pause rollout/recent-movies         the attempt of a feature that goes on: no new phase is entered
   tress pause recent-movies                 the definition: nothing is started, changed or removed for it
+  tress pause stream/rating                 the signal of that name: its stream goes on as it runs, and is neither changed nor rolled
   tress pause backfill/rating-x7k2p         no pod works on it
   tress resume rollout/recent-movies
 
