@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use tress_crds::definition::{Change, ContractStatus};
+use tress_crds::definition::Change;
 
 use super::contract::Others;
 
@@ -25,15 +25,9 @@ struct Kept {
 }
 
 impl Memory {
-    /// See [`Others::tell`].
-    pub(super) fn tell(
-        &self,
-        uid: &str,
-        before: Option<&ContractStatus>,
-        seen: &ContractStatus,
-        now: Timestamp,
-    ) -> (ContractStatus, Option<Timestamp>) {
-        self.0.contracts.tell(uid, before, seen, now)
+    /// Since when contracts are otherwise than what is told.
+    pub(super) fn contracts(&self) -> &Others {
+        &self.0.contracts
     }
 
     /// How far a change reaches that was looked at before.

@@ -110,6 +110,7 @@ fn told(context: &Context, seen: &Observed) -> (Option<tress_crds::definition::C
     let heard = Heard { pods: &seen.pool().pods, feature: &seen.name(), now };
     let figures = Figures { freshness: heard.freshness(&live), sealed: contract::sealed(seen, now) };
     let uid = seen.feature.metadata.uid.clone().unwrap_or_default();
-    let (status, until) = context.features.tell(&uid, seen.before().contract.as_ref(), &contract::now(contract, figures), now);
+    let figured = contract::now(contract, figures);
+    let (status, until) = context.features.contracts().tell(&uid, seen.before().contract.as_ref(), &figured, now);
     (Some(status), until.into_iter().chain(contract::lapses(contract, figures, now)).min())
 }

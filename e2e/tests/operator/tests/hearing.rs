@@ -107,7 +107,8 @@ async fn a_definition_that_cannot_be_read_is_named_and_left_alone_and_all_others
     assert!(again.is_running());
     // It can be read again, or is deleted.
     world.delete("SequenceFeature", &world.at("movies"), "never").await;
-    world.define_feature(feature("recent", &["rating"])).await;
+    let as_before = json!({"spec": feature("recent", &["rating"])["spec"]});
+    world.merge("SequenceFeature", &world.at("movies"), "recent", as_before).await;
     world.until("it is looked after again", |_| world.is_settled("recent")).await;
     loosen(&server);
     put_odd(&world, odd("recent")).await;
