@@ -160,7 +160,7 @@ impl Proxy {
         std::mem::take(&mut *self.wire.watches.lock().unwrap()).cancel();
     }
 
-    /// Every watch ends, and for so long none goes on from where it was: 410 Gone.
+    /// Every watch ends, and for so long none goes on from where it was: each is told 410.
     pub fn expire_watches(&self, at_most: Duration) {
         *self.wire.expired.lock().unwrap() = Some(Instant::now() + at_most);
         self.cut_watches();
@@ -183,7 +183,7 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     let watches = wire.watches.lock().unwrap().clone();
     if call.watches() && wire.expired.lock().unwrap().is_some_and(|until| Instant::now() < until) {
         wire.calls.note(Call { status: Some(410), ..call });
-        return refused(410);
+        return expired();
     }
     let fortune = if call.writes() { (wire.rule.lock().unwrap())(&call) } else { Fortune::Done };
     match fortune {
@@ -229,11 +229,16 @@ async fn forward(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     }
 }
 
+/// As the API server says that it forgot what was since then: as what the watch has heard, and ends with.
+fn expired() -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old"});
+    axum::Json(json!({"type": "ERROR", "object": status})).into_response()
+}
+
 fn refused(code: u16) -> Response {
     let reason = match code {
         409 => "Conflict",
         429 => "TooManyRequests",
-        410 => "Expired",
         504 => "Timeout",
         _ => "InternalError",
     };

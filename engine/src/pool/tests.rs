@@ -170,8 +170,9 @@ async fn a_revision_that_cannot_be_loaded_says_why_and_harms_no_other() {
     let torn = world.revision("rated", 7).await;
     let record = std::fs::read(lake.join(layout::revision(&torn.uid).as_ref())).expect("a record");
     std::fs::write(lake.join(layout::revision("torn").as_ref()), record).expect("written");
-    world.route(&[(RATED, route(&pinned("torn", &torn.digest), 2))]).await;
-    pool.is(RATED, &torn, State::Ready).await;
+    let mended = pinned("torn", &torn.digest);
+    world.route(&[(RATED, route(&mended, 2))]).await;
+    pool.is(RATED, &mended, State::Ready).await;
     assert_eq!(pool.items(RATED, "u").await.0, newest(5, 5));
     pool.stop().await;
 }

@@ -54,7 +54,7 @@ fn what_a_revision_reads_that_is_read_and_was_deleted_goes_on_as_it_was() {
     let live = r#"{"version": 1, "features": {"n/f": {"live": {"uid": "gone", "digest": "d"}, "weightBp": 0, "epoch": 1}}}"#;
     let needed = |name: &str, needed: &str| {
         let mut revision = signal(name, 1);
-        revision.status = serde_json::from_value(json!({"needed": needed})).unwrap();
+        revision.status = serde_json::from_value(json!({"use": needed})).unwrap();
         revision
     };
     let signal_revisions = View::of(vec![needed("s1", "Running"), needed("s2", "Kept"), needed("s3", "Gone")]);

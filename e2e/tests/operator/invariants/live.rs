@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::routes::{is_route, read};
 use super::{Change, Invariant, Moment};
-use crate::store::{items, text, uid, uid as uid_of};
+use crate::store::{items, text, uid};
 
 pub struct Live;
 
@@ -19,7 +19,7 @@ impl Invariant for Live {
         let gone = uid(&version.object);
         let reads = |revision: &serde_json::Value| items(revision, "/spec/signals").iter().any(|signal| text(signal, "/uid") == gone);
         let reader = moment.all("SequenceRevision").find(|(_, revision)| routed.contains(uid(revision)) && reads(revision));
-        let is_there = |uid: &str| moment.all("SignalRevision").any(|(_, revision)| uid_of(revision) == uid);
+        let is_there = |wanted: &str| moment.all("SignalRevision").any(|(_, revision)| uid(revision) == wanted);
         // Somebody deleted what it reads: it can be no more than made anew.
         let is_stranded = items(&version.object, "/spec/signals").iter().any(|signal| !is_there(text(signal, "/uid")));
         if routed.contains(gone) && is_stranded {
