@@ -79,7 +79,30 @@ async fn members_share_a_topic_among_themselves_where_the_broker_is_older() {
         Server::start_with("kafka", vec![("TRESS_KAFKA_SETTINGS", "group.coordinator.rebalance.protocols=classic")])
     });
     let server = server.await.unwrap();
-    two_share(Connection::plain(server.tell("bootstrap"))).await;
+    let connection = || Connection::plain(server.tell("bootstrap"));
+    two_share(connection()).await;
+    one_is_spare(connection()).await;
+}
+
+/// A process that finds every partition taken hears that there is none for it, and has them once the other leaves: else no pod could take the
+/// place of another that goes only after its successor is ready.
+async fn one_is_spare(connection: Connection) {
+    let (first, second) = (KafkaLog::open(connection.clone()).unwrap(), KafkaLog::open(connection).unwrap());
+    let (topic, group) = (name("spare"), name("taken"));
+    first.create(&topic, 1).await.unwrap();
+    let mut one = first.join(&group, &topic).await.unwrap();
+    until("one has the only partition", &mut [&mut one], |held| held[0] == BTreeSet::from([0])).await;
+    let mut two = second.join(&group, &topic).await.unwrap();
+    in_time("two hears that there is none for it", async || *two.assigned.borrow() == Assigned::Reads(Vec::new())).await;
+    assert_eq!(*one.assigned.borrow(), Assigned::Reads(vec![0]));
+    one.leave().await;
+    until("two has it now", &mut [&mut two], |held| held[0] == BTreeSet::from([0])).await;
+    second.commit(&group, &topic, &[Position { partition: 0, offset: 0 }]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_hears_that_no_partition_is_left_for_it() {
+    one_is_spare(connection()).await;
 }
 
 const PATIENCE: Duration = Duration::from_secs(120);

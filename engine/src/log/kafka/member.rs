@@ -1,7 +1,7 @@
 //! A seat in a consumer group: the broker says what is ours, and takes positions only from who holds the partition.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -22,6 +22,12 @@ use super::refusal;
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::log::{Assigned, Position};
+
+/// How often the client looks at its group, in milliseconds.
+const LOOK: &str = "1000";
+/// After so many looks at a coordinator that is there and has given it nothing, there is nothing for a member: others read it all. Its first
+/// answer names what is free, and what others give up for it they give up at their next heartbeat, 5 s later.
+const LOOKS: u32 = 15;
 
 /// How the group shares out partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +59,8 @@ struct Hearing {
     /// Whether the consumer is the seat's: one that was replaced is not listened to.
     counts: Arc<AtomicBool>,
     held: Arc<Mutex<BTreeSet<i32>>>,
+    /// How often the coordinator was seen in a row.
+    looks: Arc<AtomicU32>,
     to: watch::Sender<Assigned>,
 }
 
@@ -67,7 +75,7 @@ impl Seat {
     pub fn take(credentials: &Arc<Credentials>, group: &str, (topic, topic_id): (&str, String)) -> Result<Self> {
         let watch = Watch::default();
         let (to, assigned) = watch::channel(Assigned::Waiting);
-        let mut context = Hearing { watch: watch.clone(), counts: Arc::new(AtomicBool::new(true)), held: Arc::default(), to };
+        let mut context = Hearing::new(&watch, to);
         let mut generation = credentials.generation();
         let first = open((credentials.connection(), Protocol::Broker), (group, topic), context.clone())?;
         let consumer = Arc::new(Mutex::new(first));
@@ -178,6 +186,7 @@ fn open(
     let mut config = connection.consumer()?;
     config
         .set("group.id", group)
+        .set("statistics.interval.ms", LOOK)
         // Records come another way: the next to nothing that comes here is dropped.
         .set("queued.min.messages", "1")
         .set("queued.max.messages.kbytes", "1");
@@ -218,6 +227,10 @@ async fn serve(consumer: &StreamConsumer<Hearing>) -> Code {
 }
 
 impl Hearing {
+    fn new(watch: &Watch, to: watch::Sender<Assigned>) -> Self {
+        Self { watch: watch.clone(), counts: Arc::new(AtomicBool::new(true)), held: Arc::default(), looks: Arc::default(), to }
+    }
+
     fn change(&self, change: impl FnOnce(&mut BTreeSet<i32>)) {
         let mut held = self.held.lock();
         change(&mut held);
@@ -232,10 +245,30 @@ impl Hearing {
         self.counts.store(false, Ordering::Release);
         drop(held);
         self.to.send_replace(Assigned::Waiting);
-        Self { watch: self.watch.clone(), counts: Arc::new(AtomicBool::new(true)), held: Arc::default(), to: self.to.clone() }
+        Self::new(&self.watch, self.to.clone())
+    }
+
+    /// A member that gets no partition is told so by nobody: its assignment was empty before.
+    fn look(&self, coordinated: bool) {
+        if !coordinated {
+            self.looks.store(0, Ordering::Relaxed);
+            return;
+        }
+        let held = self.held.lock();
+        let has_waited = self.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= LOOKS;
+        if has_waited && held.is_empty() && self.counts.load(Ordering::Acquire) {
+            self.to.send_if_modified(|assigned| {
+                let waits = *assigned == Assigned::Waiting;
+                if waits {
+                    *assigned = Assigned::Reads(Vec::new());
+                }
+                waits
+            });
+        }
     }
 
     fn let_go(&self) {
+        self.looks.store(0, Ordering::Relaxed);
         self.held.lock().clear();
         self.to.send_replace(Assigned::Waiting);
     }
@@ -246,7 +279,9 @@ impl ClientContext for Hearing {
         self.watch.log(level, fac, message);
     }
 
-    fn stats(&self, _: Statistics) {}
+    fn stats(&self, told: Statistics) {
+        self.look(told.cgrp.is_some_and(|group| group.state == "up"));
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.watch.error(error, reason);
