@@ -175,7 +175,9 @@ pub fn said(conditions: &[Condition], what: ConditionType) -> Option<Says> {
     Some(Says::new(what, truth, Reason::parse(&condition.reason)?, &condition.message))
 }
 
-fn shortened(message: &str) -> String {
+/// As much of a message as a status may hold, of conditions and beside them.
+#[must_use]
+pub fn shortened(message: &str) -> String {
     if message.chars().count() <= MAX_MESSAGE { message.to_owned() } else { message.chars().take(MAX_MESSAGE - 1).chain(['…']).collect() }
 }
 

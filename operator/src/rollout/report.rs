@@ -1,7 +1,7 @@
 //! What an attempt says of itself, beside its phase.
 
 use jiff::Timestamp;
-use tress_crds::condition::{Condition, ConditionType, Reason, Says, Truth, conditions};
+use tress_crds::condition::{Condition, ConditionType, Reason, Says, Truth, conditions, shortened};
 use tress_crds::rollout::{Phase, RolloutStatus};
 
 /// The status with the conditions of its phase. `waiting`: for what, where it waits.
@@ -9,7 +9,9 @@ use tress_crds::rollout::{Phase, RolloutStatus};
 pub fn told(status: &RolloutStatus, waiting: Option<&str>, generation: i64, now: Timestamp) -> RolloutStatus {
     let says = says(status, waiting);
     let conditions: Vec<Condition> = conditions(&status.conditions, &says, generation, now);
-    RolloutStatus { conditions, observed_generation: Some(generation), ..status.clone() }
+    // A job's reasons may be longer; a status that is refused would hold up the attempt.
+    let message = status.message.as_deref().map(shortened);
+    RolloutStatus { conditions, observed_generation: Some(generation), message, ..status.clone() }
 }
 
 fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
@@ -59,5 +61,13 @@ mod tests {
         assert_eq!(shown(Phase::Loading, false), ["Ready=False InProgress: for pods", "Reconciling=True InProgress: for pods"]);
         assert_eq!(shown(Phase::Loading, true), ["Ready=False Paused: Loading is paused", "Reconciling=True Paused: Loading is paused"]);
         assert_eq!(shown(Phase::Inconclusive, false), ["Ready=False AttemptFailed: why", "Stalled=True AttemptFailed: why"]);
+    }
+
+    #[test]
+    fn what_a_job_said_at_length_is_told_as_far_as_a_status_may_hold_it() {
+        let status = RolloutStatus { phase: Some(Phase::Failed), message: Some("é".repeat(3000)), ..RolloutStatus::default() };
+        let told = told(&status, None, 1, Timestamp::UNIX_EPOCH);
+        let long = told.conditions.iter().map(|condition| condition.message.as_str()).chain(told.message.as_deref());
+        assert_eq!(long.map(|message| message.chars().count()).collect::<Vec<_>>(), [1024; 3]);
     }
 }
