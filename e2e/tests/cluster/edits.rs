@@ -202,10 +202,10 @@ async fn behavioural(scene: &Scene, recent: &Value, witness: &Witness) {
 async fn breaking(scene: &Scene, rating: &Value, recent: &Value) {
     let Scene { site, space, watched } = scene;
     let (live, attempts) = (scene.live(), watched.attempts().len());
-    let identity = with(rating.clone(), "/spec/definition/event/id", json!(["item_id", "ts"]));
+    let identity = with(rating.clone(), "/spec/definition/event/id", json!(["item_id", "surface"]));
     let bucket = with(rating.clone(), "/spec/definition/bucket", json!("Hour"));
     let narrow = narrower(rating.clone());
-    for (broken, names) in [(&identity, "id"), (&bucket, "bucket"), (&narrow, "rating")] {
+    for (broken, names) in [(&identity, "event.id"), (&bucket, "bucket"), (&narrow, "columns.rating")] {
         scene.apply(from_ref(broken)).await;
         let message = scene.says("sig/rating", "Ready", ["False", "Breaking"]).await;
         assert!(message.contains(names) && message.contains("raise definition.schemaVersion to 2"), "{message}");

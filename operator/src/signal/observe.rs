@@ -26,7 +26,7 @@ pub struct Facts {
     pub named: Option<Arc<SignalRevision>>,
     /// What was accepted last of this schema version; `None` = nothing was.
     pub last: Option<Last>,
-    /// The features that name the signal, as namespace/name.
+    /// The features that read the signal, or will, as namespace/name.
     pub readers: BTreeSet<String>,
 }
 
@@ -55,8 +55,19 @@ pub(super) async fn observe(context: &Context, key: &Key) -> Result<Option<Facts
             last = accepted(context, &definition).await?;
         }
     }
-    let readers = context.needs.named_by(cluster, &QualifiedName::new(&key.namespace, &key.name));
+    let mut readers = context.needs.named_by(cluster, &QualifiedName::new(&key.namespace, &key.name));
+    readers.retain(|feature| may_read(context, &definition, feature));
     Ok(Some(Facts { definition, compiled, refused, named, last, readers }))
+}
+
+/// Whether a feature, as namespace/name, that names a signal reads it, or will. Who is not let in is nobody's reader; who was is one for
+/// as long as it has something live.
+fn may_read(context: &Context, signal: &SignalDefinition, feature: &str) -> bool {
+    let Some((namespace, name)) = feature.split_once('/') else { return false };
+    let is_let_in = signal.namespace().as_deref() == Some(namespace)
+        || signal.spec.definition.shared_with.iter().flatten().any(|shared| shared == namespace);
+    let reads = || context.cluster.features.get(namespace, name).is_some_and(|f| f.status.as_ref().is_some_and(|s| s.live.is_some()));
+    is_let_in || reads()
 }
 
 /// Of the definition's schema version: the revision that its status names, else the newest.

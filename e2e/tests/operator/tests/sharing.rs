@@ -26,6 +26,8 @@ async fn a_signal_is_streamed_once_for_all_its_features_of_all_namespaces() {
     }
     let there = |what: &str| world.condition_at("SequenceFeature", "ranking", "theirs", what);
     assert_ne!(there("Ready").0, "True", "it is not shared with them");
+    let used = || world.get("SignalDefinition", "rating").unwrap()["status"]["usedBy"].clone();
+    assert_eq!(number(&used(), "/count"), Some(2), "who is not let in is no reader: {}", used());
     world.define_signal(with(signal("rating"), "/spec/definition/sharedWith", json!([ranking]))).await;
     world.until("theirs is Ready", |_| there("Ready").0 == "True").await;
 
@@ -38,8 +40,7 @@ async fn a_signal_is_streamed_once_for_all_its_features_of_all_namespaces() {
     assert_eq!(number(demands, "/covered"), number(demands, "/number"));
     let base = world.lake.lock().unwrap().data[crate::store::uid(&revision)].base.clone().unwrap();
     assert_eq!(base.features.len(), 3, "base is made for all of them");
-    let used = world.get("SignalDefinition", "rating").unwrap()["status"]["usedBy"].clone();
-    assert_eq!((number(&used, "/count"), items(&used, "/names").len()), (Some(3), 3), "{used}");
+    assert_eq!((number(&used(), "/count"), items(&used(), "/names").len()), (Some(3), 3), "{}", used());
 
     // Two go: the third reads on.
     world.delete("SequenceFeature", &world.at("movies"), "recent").await;
