@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Assigned {
     /// The group has not decided yet.
     Waiting,
-    /// These partitions, sorted; none, where others read them all. Of one that is missing since, work in flight is dropped: another member reads it again.
+    /// These partitions, sorted; none, where others read them all. Of one that is missing since, work in flight is dropped: another member
+    /// reads it again.
     Reads(Vec<i32>),
     /// For good: join again, or do what it says.
     Ended { reason: String },

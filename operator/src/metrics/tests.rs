@@ -43,7 +43,10 @@ port 8080 (Service `tress-operator`). Labels are names of controllers, kinds, ve
     let names = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
     for name in names {
         let kind = told("TYPE", name);
-        let sample = text.lines().find(|line| !line.starts_with('#') && line.starts_with(name)).unwrap_or_else(|| panic!("{name} has no series here"));
+        let sample = text
+            .lines()
+            .find(|line| !line.starts_with('#') && line.starts_with(name))
+            .unwrap_or_else(|| panic!("{name} has no series here"));
         let labels: Vec<String> = labels(sample).iter().map(|label| format!("`{label}`")).collect();
         let total = if kind == "counter" { "_total" } else { "" };
         let _ = writeln!(page, "| `{name}{total}` | {kind} | {} | {} |", labels.join(", "), told("HELP", name));
