@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::definitions::{produce, signal_and_feature};
-use crate::site::{Site, told};
+use crate::site::{Site, program, told};
 
 const SPACE: &str = "documented";
 
@@ -25,11 +25,10 @@ struct Shell {
 impl Shell {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let target = std::env::current_exe().unwrap().ancestors().nth(2).expect("tests are in target/PROFILE/deps").to_owned();
         let tools = [
             ("kubectl", PathBuf::from(told("TRESS_KUBECTL"))),
             ("helm", PathBuf::from(told("TRESS_HELM"))),
-            ("kubectl-tress", target.join("tress")),
+            ("kubectl-tress", program("tress")),
         ];
         for (name, program) in tools {
             std::os::unix::fs::symlink(program, folder.path().join(name)).unwrap();

@@ -37,6 +37,7 @@ mod rights;
 mod secrecy;
 mod sharing;
 mod site;
+mod steadily;
 #[expect(dead_code, reason = "as above")]
 #[path = "../operator/store.rs"]
 mod store;

@@ -117,9 +117,7 @@ impl Site {
     pub fn refused(&self, namespace: &str, yaml: &str) -> String {
         let file = self.folder.path().join("refused.yaml");
         std::fs::write(&file, yaml).unwrap();
-        let mut command = Command::new(told("TRESS_KUBECTL"));
-        command.env("KUBECONFIG", told("TRESS_KUBECONFIG")).args(["apply", "--namespace", namespace, "--filename"]).arg(file);
-        let done = command.output().unwrap();
+        let done = kubectl(&["apply", "--namespace", namespace, "--filename"]).arg(file).output().unwrap();
         assert!(!done.status.success(), "it is taken: {}", String::from_utf8_lossy(&done.stdout));
         String::from_utf8_lossy(&done.stderr).into_owned()
     }
