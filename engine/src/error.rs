@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The outside world does not answer now: try again.
     Unavailable,
+    /// The outside world does not let us: mend keys or rights there, then the same works.
+    Refused,
     /// There is no room: make some, then go on.
     Full,
     /// Somebody else was first: read again and decide anew.
@@ -26,7 +28,7 @@ impl ErrorKind {
     #[must_use]
     pub const fn may_work_later(self) -> bool {
         match self {
-            Self::Unavailable | Self::Full | Self::Conflict | Self::Internal => true,
+            Self::Unavailable | Self::Refused | Self::Full | Self::Conflict | Self::Internal => true,
             Self::Invalid | Self::NotFound | Self::Corrupt => false,
         }
     }
@@ -159,7 +161,8 @@ impl From<object_store::Error> for Error {
             object_store::Error::NotFound { .. } => ErrorKind::NotFound,
             object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => ErrorKind::Conflict,
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                return Self::invalid(
+                return Self::new(
+                    ErrorKind::Refused,
                     "the object store refuses these keys, or what they ask for; look at the connection's credentials secret",
                 )
                 .with_source(e);

@@ -142,7 +142,10 @@ impl Archive {
             match stop.run_until_cancelled(self.archive_now()).await {
                 None => return Ok(()),
                 Some(Err(e))
-                    if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::Full | ErrorKind::NotFound | ErrorKind::Unavailable) =>
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::Conflict | ErrorKind::Full | ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Unavailable
+                    ) =>
                 {
                     tracing::warn!(topic = self.topic, error = %e, "the archive waits");
                 }

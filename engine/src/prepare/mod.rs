@@ -133,10 +133,11 @@ pub async fn feature(platform: &Platform, plan: &tress_configs::FeaturePlan) -> 
     put_plan(platform, &whole).await
 }
 
-/// Everything that the plan needs of the outside world; all that is wrong at once, `NotFound` if it is only missing. Returns the schema that
+/// Everything that the plan needs of the outside world; all that is wrong at once, `NotFound` if all of it may come. Returns the schema that
 /// its records are read as.
 async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<ReaderSchema>> {
-    let (mut wrong, mut is_only_missing) = (Vec::new(), true);
+    let (mut wrong, mut may_come) = (Vec::new(), true);
+    let comes = |e: &Error| e.kind() == ErrorKind::NotFound || e.kind().may_work_later();
     let mut connections = identity::of_stores(plan);
     connections.insert(&plan.source.stream.connection);
     for connection in connections {
@@ -166,7 +167,7 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<Rea
         // Whether it is wrong cannot be known now.
         Err(e) if e.kind() == ErrorKind::Unavailable => return Err(e.while_doing(format!("prepare {}", plan.name))),
         Err(e) => {
-            is_only_missing &= e.kind() == ErrorKind::NotFound;
+            may_come &= comes(&e);
             wrong.push(e.to_string());
             None
         }
@@ -174,21 +175,21 @@ async fn check(platform: &Platform, plan: &Arc<SignalPlan>) -> Result<Option<Rea
     for enrichment in &plan.enrichments {
         let store = Arc::clone(platform.tables(&enrichment.lookup.connection)?.store());
         if let Err(e) = TableLookup::load(store, enrichment, None).await {
-            is_only_missing &= e.kind() == ErrorKind::NotFound;
+            may_come &= comes(&e);
             wrong.push(format!("enrichment {}: {e}", enrichment.name));
         }
     }
     if wrong.is_empty()
         && let Err(e) = Pipeline::new(Arc::clone(plan), lookups(platform, plan).await?)
     {
-        is_only_missing = false;
+        may_come = false;
         wrong.push(e.to_string());
     }
     if wrong.is_empty() {
         return Ok(reader);
     }
-    // What is missing may come; what contradicts the plan will not fit it later.
-    let kind = if is_only_missing { ErrorKind::NotFound } else { ErrorKind::Invalid };
+    // What is missing or not let through may come; what contradicts the plan will not fit it later.
+    let kind = if may_come { ErrorKind::NotFound } else { ErrorKind::Invalid };
     Err(Error::new(kind, format!("prepare {}: {}", plan.name, wrong.join("; "))))
 }
 

@@ -79,7 +79,7 @@ impl From<Error> for Refusal {
             ErrorKind::NotFound => (Code::NotFound, ""),
             ErrorKind::Unavailable | ErrorKind::Conflict => (Code::Unavailable, "try again"),
             ErrorKind::Full => (Code::ResourceExhausted, "try again later, or ask for less"),
-            ErrorKind::Corrupt | ErrorKind::Internal => {
+            ErrorKind::Corrupt | ErrorKind::Refused | ErrorKind::Internal => {
                 // Whoever runs the server needs the cause; whoever asks can do nothing with it.
                 tracing::error!(%error, "a request failed");
                 return Self::new(Code::Internal, "", "the server failed to answer", "its log says why");

@@ -66,10 +66,12 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Between heartbeats that say no more than that nothing came.
     pub quiet: Duration,
-    /// How long rows wait for company while the source is idle …
+    /// How long records wait for company while the source is idle …
     pub idle: Duration,
-    /// … and at most.
+    /// … and at most, unless what came before is still being written.
     pub linger: Duration,
+    /// How long each record that was written keeps the next write waiting, up to `linger`: what costs little is written often.
+    pub pace: Duration,
     /// How long a read waits at the end of a partition.
     pub poll: Duration,
     /// How much is read of a partition at once.
@@ -120,8 +122,9 @@ impl Default for Settings {
         Self {
             heartbeat: Duration::from_secs(1),
             quiet: Duration::from_secs(1),
-            idle: Duration::from_millis(5),
+            idle: Duration::from_millis(1),
             linger: Duration::from_millis(25),
+            pace: Duration::from_millis(1),
             poll: Duration::from_millis(250),
             fetch_bytes: 1 << 20,
             budget_bytes: 32 << 20,

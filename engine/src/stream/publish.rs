@@ -42,27 +42,34 @@ pub async fn run(shared: Arc<Shared>, units: mpsc::Receiver<Unit>, end: Cancella
 }
 
 async fn write_all(shared: &Shared, mut units: mpsc::Receiver<Unit>, end: &CancellationToken) -> Result<()> {
-    let mut beat = tokio::time::interval(shared.settings.heartbeat);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut said = None;
-    loop {
-        tokio::select! {
-            unit = units.recv() => match unit {
-                Some(unit) => write(shared, unit, end).await?,
-                None => break,
-            },
-            _ = beat.tick() => {
-                shared.status.publish(shared.progress.published());
-                commit(shared, end).await?;
-                heartbeat(shared, &mut said, end).await?;
-            }
+    let written = CancellationToken::new();
+    let writing = async {
+        while let Some(unit) = units.recv().await {
+            write(shared, unit, end).await?;
         }
-    }
+        written.cancel();
+        Ok(())
+    };
+    tokio::try_join!(writing, tell(shared, &written, end))?;
     for _ in 0..LAST_COMMITS {
         if commit(shared, end).await? == Commit::Done {
             break;
         }
         tokio::time::sleep(BETWEEN_COMMITS).await;
+    }
+    Ok(())
+}
+
+/// Commits and tells readers how far the stream is, until all is `written`. Beside the writing: both only speak of what is acknowledged,
+/// and rows need not wait for them.
+async fn tell(shared: &Shared, written: &CancellationToken, end: &CancellationToken) -> Result<()> {
+    let mut beat = tokio::time::interval(shared.settings.heartbeat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut said = None;
+    while written.run_until_cancelled(beat.tick()).await.is_some() {
+        shared.status.publish(shared.progress.published());
+        commit(shared, end).await?;
+        heartbeat(shared, &mut said, end).await?;
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use super::{Settings, Shared, intake};
 use crate::error::{Error, Result};
 use crate::log::{Batch, Position, Record};
 
-/// The most records that are processed at once.
-const MICRO_BATCH: usize = 4096;
+/// So many records of a partition are worth processing without waiting for more; no more of them are handed on at once.
+pub const MICRO_BATCH: usize = 4096;
 
 /// Records of one partition, in order.
 #[derive(Debug)]

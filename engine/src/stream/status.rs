@@ -108,7 +108,12 @@ impl Status {
             let error = match step().await {
                 Ok(done) => return Ok(done),
                 // A topic that was there is not gone because one answer says so: a broker that has just begun does not know it yet.
-                Err(e) if matches!(e.kind(), ErrorKind::Full | ErrorKind::NotFound | ErrorKind::Unavailable) && !stop.is_cancelled() => e,
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::Full | ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Unavailable)
+                        && !stop.is_cancelled() =>
+                {
+                    e
+                }
                 Err(e) => return Err(e),
             };
             tracing::warn!(step = who, error = %error, "the stream waits");

@@ -363,6 +363,62 @@ async fn an_idle_stream_says_so_once_in_a_while_and_tells_what_comes_at_once() {
     running.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn what_has_no_company_to_expect_is_written_without_waiting_for_a_full_span() {
+    let mut bench = Bench::new(2).await;
+    bench.settings.linger = Duration::from_secs(3600);
+    bench.settings.pace = Duration::ZERO;
+    bench.append(0, [rating(1)]).await;
+    let stream = bench.run_to_the_end().await;
+    bench.append(1, [rating(2)]).await;
+    drop(stream);
+    bench.run_to_the_end().await;
+    assert_eq!(bench.rows().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_written_keeps_the_next_write_waiting() {
+    let mut bench = Bench::new(1).await;
+    (bench.settings.linger, bench.settings.pace) = (Duration::from_secs(3600), Duration::from_secs(3600));
+    let stream = bench.stream();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    bench.append(0, [rating(1)]).await;
+    bench.until_published(&stream).await;
+    bench.append(0, [rating(2)]).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(bench.rows().await.len(), 1, "one record was written: an hour of pause");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    bench.settings.pace = Duration::ZERO;
+    bench.run_to_the_end().await;
+    assert_eq!(bench.rows().await.len(), 2);
+}
+
+#[tokio::test]
+async fn rows_do_not_wait_for_a_commit_that_fails() {
+    let bench = Bench::new(1).await;
+    let failing: Vec<_> = (0..1000).map(|_| faults::arm(Point::StreamCommit, 1, Action::Error)).collect();
+    let stream = bench.stream();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn({
+        let (stream, stop) = (stream.clone(), stop.clone());
+        async move { stream.run(stop).await }
+    });
+    let waits = |s: &StreamState| matches!(s, StreamState::Waiting { .. });
+    tokio::time::timeout(PATIENCE, stream.state().wait_for(waits)).await.expect("the commit fails").unwrap();
+    bench.append(0, (0..10).map(rating)).await;
+    bench.until_published(&stream).await;
+    assert_eq!((bench.rows().await.len(), bench.committed_now(0)), (10, 0));
+    drop(failing);
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(bench.committed_now(0), 10);
+}
+
 impl Bench {
     fn committed_now(&self, partition: i32) -> i64 {
         let committed = futures::executor::block_on(self.committed());

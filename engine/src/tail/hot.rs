@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::grown::Grown;
 use crate::entity::Entity;
 use crate::rows::Rows;
 
@@ -10,19 +11,23 @@ use crate::rows::Rows;
 pub const MAX_ROWS: usize = 8192;
 /// The most batches.
 const MAX_BATCHES: usize = 2048;
-/// Chains; more than rows, so that most have one entity.
+/// Chains; as many as rows, so that most have one entity.
 const CHAINS: usize = 8192;
-/// The end of a chain.
-const END: u32 = u32::MAX;
+/// Chains that are made together.
+const TOGETHER: usize = 256;
+/// The end of a chain. A row is named by its number from 1 on.
+const END: u32 = 0;
 
 /// Append-only. A row is seen whole or not at all, and the rows of one append are seen together.
+///
+/// A process holds one for every shard of every signal that it follows, most of them empty: each takes memory for what is in it.
 #[derive(Debug)]
 pub struct Hot {
-    batches: Box<[OnceLock<Rows>]>,
+    batches: Grown<OnceLock<Rows>>,
     /// The newest row of each chain.
-    heads: Box<[AtomicU32]>,
+    heads: [OnceLock<Box<[AtomicU32]>>; CHAINS / TOGETHER],
     /// Per row: the next older row of its chain (32 bits), its batch (16) and its place there (16).
-    links: Box<[AtomicU64]>,
+    links: Grown<AtomicU64>,
     /// Rows that readers may see.
     visible: AtomicU32,
     batches_used: AtomicU32,
@@ -39,9 +44,9 @@ pub enum Appended {
 impl Default for Hot {
     fn default() -> Self {
         Self {
-            batches: (0..MAX_BATCHES).map(|_| OnceLock::new()).collect(),
-            heads: (0..CHAINS).map(|_| AtomicU32::new(END)).collect(),
-            links: (0..MAX_ROWS).map(|_| AtomicU64::new(0)).collect(),
+            batches: Grown::default(),
+            heads: [const { OnceLock::new() }; CHAINS / TOGETHER],
+            links: Grown::default(),
             visible: AtomicU32::new(0),
             batches_used: AtomicU32::new(0),
         }
@@ -65,15 +70,17 @@ impl Hot {
         if !fits {
             return Appended::Full;
         }
-        if self.batches[batch as usize].set(rows.clone()).is_err() {
+        if self.batches.make(batch as usize).is_none_or(|place| place.set(rows.clone()).is_err()) {
             return Appended::Full;
         }
         for (id, (place, hash)) in (first..).zip((0u64..).zip(rows.entity_hash())) {
-            let head = &self.heads[chain(*hash)];
+            let Some(link) = self.links.make(id as usize) else { return Appended::Full };
+            let (heads, chain) = chain(*hash);
+            let head = &self.heads[heads].get_or_init(|| (0..TOGETHER).map(|_| AtomicU32::new(END)).collect())[chain];
             let older = u64::from(head.load(Ordering::Relaxed));
-            self.links[id as usize].store(older << 32 | u64::from(batch) << 16 | place, Ordering::Relaxed);
+            link.store(older << 32 | u64::from(batch) << 16 | place, Ordering::Relaxed);
             // Publishes the link and the batch to whoever reads this head.
-            head.store(id, Ordering::Release);
+            head.store(id + 1, Ordering::Release);
         }
         self.batches_used.store(batch + 1, Ordering::Relaxed);
         let added = u32::try_from(rows.len()).unwrap_or(0);
@@ -85,12 +92,14 @@ impl Hot {
     pub fn find(&self, entity: &Entity, hash: i64) -> Vec<(usize, Vec<u32>)> {
         let visible = self.visible.load(Ordering::Acquire);
         let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
-        let mut id = self.heads[chain(hash)].load(Ordering::Acquire);
-        while id != END {
-            let link = self.links[id as usize].load(Ordering::Relaxed);
-            if id < visible {
+        let (heads, chain) = chain(hash);
+        let mut row = self.heads[heads].get().map_or(END, |heads| heads[chain].load(Ordering::Acquire));
+        while row != END {
+            let Some(link) = self.links.get(row as usize - 1) else { break };
+            let link = link.load(Ordering::Relaxed);
+            if row <= visible {
                 let (batch, place) = ((link >> 16 & 0xffff) as usize, (link & 0xffff) as u32);
-                if let Some(rows) = self.batches[batch].get()
+                if let Some(rows) = self.batch(batch)
                     && rows.entity_hash()[place as usize] == hash
                     && entity.is_at(rows.entity(), place as usize)
                 {
@@ -100,7 +109,7 @@ impl Hot {
                     }
                 }
             }
-            id = (link >> 32) as u32;
+            row = (link >> 32) as u32;
         }
         found
     }
@@ -111,15 +120,57 @@ impl Hot {
 
     /// All batches, as they arrived.
     pub fn batches(&self) -> impl Iterator<Item = &Rows> {
-        self.batches.iter().map_while(OnceLock::get)
+        self.batches.made().map_while(OnceLock::get)
     }
 
+    /// All that it takes.
     pub fn bytes(&self) -> usize {
-        self.batches().map(|rows| rows.batch().get_array_memory_size()).sum::<usize>() + CHAINS * 4 + MAX_ROWS * 8
+        let heads = self.heads.iter().filter_map(OnceLock::get).map(|heads| size_of_val(&**heads)).sum::<usize>();
+        let rows = self.batches().map(|rows| rows.batch().get_array_memory_size()).sum::<usize>();
+        size_of::<Self>() + heads + self.batches.bytes() + self.links.bytes() + rows
     }
 }
 
-/// The chain of a hash. All hashes of a shard share their top bits, so the lowest are taken.
-const fn chain(hash: i64) -> usize {
-    (hash as u64 as usize) & (CHAINS - 1)
+/// The chain of a hash, by those that are made together. All hashes of a shard share their top bits, so the lowest are taken.
+const fn chain(hash: i64) -> (usize, usize) {
+    let chain = (hash as u64 as usize) & (CHAINS - 1);
+    (chain / TOGETHER, chain % TOGETHER)
+}
+
+const _: () = assert!(MAX_ROWS <= super::grown::MOST && MAX_BATCHES <= super::grown::MOST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::fixture::{event, rows};
+
+    #[test]
+    fn what_is_empty_takes_next_to_nothing_and_few_rows_take_little() {
+        let hot = Hot::default();
+        assert!(hot.bytes() < 2 << 10, "{} bytes", hot.bytes());
+        assert!(hot.find(&Entity::String("u".into()), 0).is_empty());
+        let batch = Rows::new(rows(&[event("u", 1, 1)])).unwrap();
+        assert_eq!(hot.append(&batch), Appended::Done);
+        let own = hot.bytes() - batch.batch().get_array_memory_size();
+        assert!(own < 16 << 10, "{own} bytes beside the row");
+        let hash = batch.entity_hash()[0];
+        assert_eq!(hot.find(&Entity::String("u".into()), hash), [(0, vec![0])]);
+    }
+
+    #[test]
+    fn it_is_full_of_rows_or_of_batches_and_all_that_it_took_is_found() {
+        let one = Rows::new(rows(&[event("u", 1, 1)])).unwrap();
+        let (hot, hash) = (Hot::default(), one.entity_hash()[0]);
+        for _ in 0..MAX_BATCHES {
+            assert_eq!(hot.append(&one), Appended::Done);
+        }
+        assert_eq!(hot.append(&one), Appended::Full);
+        assert_eq!((hot.len(), hot.batches().count()), (MAX_BATCHES, MAX_BATCHES));
+        let found = hot.find(&Entity::String("u".into()), hash);
+        assert!(found.into_iter().eq((0..MAX_BATCHES).rev().map(|batch| (batch, vec![0]))), "newest first");
+        let many: Vec<_> = (0..MAX_ROWS as i64).map(|n| event("u", n, n)).collect();
+        let (hot, many) = (Hot::default(), Rows::new(rows(&many)).unwrap());
+        assert_eq!((hot.append(&many), hot.append(&one)), (Appended::Done, Appended::Full));
+        assert_eq!(hot.find(&Entity::String("u".into()), hash), [(0, (0..MAX_ROWS as u32).rev().collect::<Vec<_>>())]);
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! One writer a shard; readers take no lock. A row leaves only in the swap that shows readers the base that covers it.
 
+mod grown;
 mod hot;
 mod read_set;
 mod shard;

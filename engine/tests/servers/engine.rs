@@ -78,6 +78,10 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop; its code and its report.
     pub fn stop(mut self) -> (i32, Report) {
         let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().expect("kill can be run");

@@ -304,9 +304,9 @@ async fn wrong_passwords_unknown_authorities_and_absent_brokers_each_say_what_to
         refusal(Connection { tls: Some(Tls::default()), ..secure(&password) }),
         refusal(Connection::plain("127.0.0.1:1")),
     );
-    assert_eq!(wrong.kind(), ErrorKind::Invalid);
+    assert_eq!(wrong.kind(), ErrorKind::Refused);
     assert!(wrong.to_string().contains("auth secret") && !wrong.to_string().contains("not-the-password"), "{wrong}");
-    assert_eq!(stranger.kind(), ErrorKind::Invalid);
+    assert_eq!(stranger.kind(), ErrorKind::Refused);
     assert!(stranger.to_string().contains("tls secrets"), "{stranger}");
     assert_eq!(absent.kind(), ErrorKind::Unavailable);
     assert!(absent.to_string().contains("bootstrap"), "{absent}");

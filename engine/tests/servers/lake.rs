@@ -192,7 +192,7 @@ async fn keys_that_are_refused_and_buckets_that_are_not_there_say_so() {
     wrong.keys = Some(Keys { access_key_id: file("id", "tress"), secret_access_key: file("key", "not-the-key"), session_token: None });
     let lake = Lake::s3(&wrong).unwrap();
     let error = tress_engine::Error::from(lake.store().put(&Path::from("x"), PutPayload::from_static(b"x")).await.unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(error.to_string().contains("credentials secret") && !error.to_string().contains("not-the-key"), "{error}");
     let mut nowhere = on(server, "x");
     nowhere.url = "s3://no-such-bucket/x".parse().unwrap();
@@ -215,7 +215,7 @@ async fn an_account_key_that_is_refused_says_so_and_one_that_is_mounted_in_its_p
     let put =
         async |lake: &Lake| lake.store().put(&Path::from("x"), PutPayload::from_static(b"x")).await.map_err(tress_engine::Error::from);
     let error = put(&lake).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(error.to_string().contains("credentials secret") && !error.to_string().contains("bm90LXRoZS1rZXk"), "{error}");
     std::fs::copy(server.tell("accountKey"), &key).unwrap();
     put(&lake).await.unwrap();

@@ -7,6 +7,7 @@
 mod avro;
 mod broken;
 mod broker;
+mod crowd;
 mod engine;
 mod faults;
 mod groups;

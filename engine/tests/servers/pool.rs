@@ -52,24 +52,39 @@ metadata: {name: rated, namespace: movies}
 spec: {definition: {signals: [{name: rating, columns: [item_id]}], length: LENGTH}}
 "#;
 
-/// The plans of the definitions as files: the signal's and the feature's, with its digest.
-fn plans(folder: &Path, (topic, length): (&str, u32)) -> (String, String, String) {
-    let text = DEFINITIONS.replace("TOPIC", topic).replace("LENGTH", &length.to_string());
-    let parsed = parse("pool.yaml", &text, Foreign::Report);
+/// The plans of a signal and of a feature that reads it.
+fn compiled(definitions: &str) -> (Plan, Plan) {
+    let parsed = parse("pool.yaml", definitions, Foreign::Report);
     assert!(parsed.issues.is_empty(), "{:?}", parsed.issues);
     let objects: Vec<_> = parsed.objects.into_iter().map(|o| o.item).collect();
-    let (mut signal, mut feature, mut digest) = (String::new(), String::new(), String::new());
+    let (mut signal, mut feature) = (None, None);
     for compiled in compile(&objects, &Pins::default()).into_values() {
         let plan = compiled.unwrap().plan;
-        let path = folder.join(format!("{}.json", plan.digest()));
-        std::fs::write(&path, plan.canonical_json()).unwrap();
-        let path = path.display().to_string();
-        match &plan {
-            Plan::Signal(_) => signal = path,
-            Plan::Feature(_) => (feature, digest) = (path, plan.digest()),
-        }
+        let of_its_kind = if matches!(plan, Plan::Signal(_)) { &mut signal } else { &mut feature };
+        *of_its_kind = Some(plan);
     }
-    (signal, feature, digest)
+    (signal.unwrap(), feature.unwrap())
+}
+
+/// The same as numbered objects, one of many.
+pub fn numbered(topic: &str, number: usize) -> (Plan, Plan) {
+    let text = DEFINITIONS.replace("TOPIC", topic).replace("LENGTH", "5");
+    let names = ["name: rating, namespace", "name: rated, namespace", "name: rating, columns"];
+    let numbered = names.iter().fold(text, |text, name| text.replace(name, &name.replace(',', &format!("{number},"))));
+    compiled(&numbered)
+}
+
+/// A plan as a file.
+pub fn written(folder: &Path, plan: &Plan) -> String {
+    let path = folder.join(format!("{}.json", plan.digest()));
+    std::fs::write(&path, plan.canonical_json()).unwrap();
+    path.display().to_string()
+}
+
+/// The plans of the definitions as files: the signal's and the feature's, with its digest.
+fn plans(folder: &Path, (topic, length): (&str, u32)) -> (String, String, String) {
+    let (signal, feature) = compiled(&DEFINITIONS.replace("TOPIC", topic).replace("LENGTH", &length.to_string()));
+    (written(folder, &signal), written(folder, &feature), feature.digest())
 }
 
 /// Puts a certificate that is good for both sides, and its authority.

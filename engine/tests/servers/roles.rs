@@ -182,6 +182,15 @@ async fn what_a_role_cannot_use_is_said_in_its_report_and_by_its_code() {
     assert_eq!(code, 2);
     assert!(report.reasons[0].contains("broken.yaml:") && report.reasons[0].contains("bootstrap"), "{report:?}");
 
+    // Keys that are refused may be mended where they are kept.
+    let key = folder.path().join("secrets/lake/secretAccessKey");
+    let right = std::fs::read(&key).unwrap();
+    std::fs::write(&key, "not-the-key").unwrap();
+    let (code, report) = engine.job(&["prepare", "--plan", &plan_file, "--uid", "x"]);
+    assert_eq!((code, report.outcome), (1, Outcome::FailedForNow), "{report:?}");
+    assert!(report.reasons[0].contains("credentials secret"), "{report:?}");
+    std::fs::write(&key, right).unwrap();
+
     // What does not answer may answer later.
     let gone = free_address().to_string();
     let away = folder.path().join("away.yaml");

@@ -8,11 +8,17 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Statistics};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
-use super::refusal;
+use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// How many calls of one client block at a time: each holds a thread and what that thread has of the heap, and all readers of a process
+/// ask at once.
+const CALLS: usize = 8;
 
 /// Remembers why brokers cannot be reached: calls themselves only say that time ran out.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +68,7 @@ impl ConsumerContext for Watch {}
 pub struct Client {
     pub consumer: Arc<StreamConsumer<Watch>>,
     pub watch: Watch,
+    calls: Semaphore,
     serving: AbortHandle,
 }
 
@@ -77,7 +84,12 @@ impl Client {
                 drop(served.recv().await);
             }
         });
-        Ok(Self { consumer, watch, serving: task.abort_handle() })
+        Ok(Self { consumer, watch, calls: Semaphore::new(CALLS), serving: task.abort_handle() })
+    }
+
+    /// Waits until one more call may block.
+    pub async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.calls.acquire().await.map_err(|_| Error::internal("the gate of a client was closed"))
     }
 
     /// Runs a call of librdkafka's, which blocks, and explains its failure.
@@ -86,6 +98,9 @@ impl Client {
         call: impl FnOnce(&StreamConsumer<Watch>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T> {
         let start = Stopwatch::start();
+        // Those before it wait for a broker that does not answer: so does this one.
+        let timed_out = |_| refusal::of_code(RDKafkaErrorCode::OperationTimedOut, self.watch.trouble(start));
+        let _turn = timeout(REQUEST, self.turn()).await.map_err(timed_out)??;
         let consumer = Arc::clone(&self.consumer);
         let done = tokio::task::spawn_blocking(move || call(&consumer)).await.map_err(refusal::ended)?;
         done.map_err(|e| refusal::of(&e, self.watch.trouble(start)))

@@ -116,6 +116,8 @@ impl Taken {
 
     /// A cursor at this offset.
     pub async fn cursor(self, next: i64) -> Result<Cursor> {
+        let lane = Arc::clone(&self.lane);
+        let _turn = lane.client.turn().await?;
         tokio::task::spawn_blocking(move || self.open(next)).await.map_err(refusal::ended)?
     }
 

@@ -13,6 +13,7 @@ mod connection;
 mod credentials;
 mod cursor;
 mod cursors;
+mod delivery;
 mod describe;
 mod epoch;
 mod groups;
@@ -20,6 +21,7 @@ mod member;
 mod produce;
 mod refusal;
 mod topics;
+mod turns;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -106,7 +108,8 @@ impl Log for KafkaLog {
         if records.is_empty() {
             return Ok(self.topics.ends_of(topic, partition).await?.end);
         }
-        let refused = match self.producer.append(topic, partition, &records).await {
+        let records: Arc<[NewRecord]> = records.into();
+        let refused = match self.producer.append(topic, partition, Arc::clone(&records)).await {
             Ok(first) => return Ok(first),
             Err(e) => e,
         };
@@ -118,7 +121,7 @@ impl Log for KafkaLog {
         self.topics.has(topic, partition).await?;
         // It is: the producer has not heard of it yet.
         self.producer.look_at(topic).await?;
-        self.producer.append(topic, partition, &records).await
+        self.producer.append(topic, partition, records).await
     }
 
     async fn read(&self, topic: &str, from: Position, max_bytes: usize, wait: Duration) -> Result<Batch> {

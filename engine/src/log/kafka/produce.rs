@@ -1,20 +1,26 @@
 //! Appending: in order, acknowledged by all replicas, bounded in bytes.
+//!
+//! ```text
+//! append ─▶ its partition's turn ─▶ librdkafka ─▶ one request ─▶ answer ─▶ all appends that were in it are told ─▶ the next turn
+//! ```
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::join_all;
-use parking_lot::Mutex;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::future_producer::Delivery;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::util::Timeout;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::client::Watch;
 use super::credentials::Credentials;
+use super::delivery::{Deliveries, Delivery, Outcome};
+use super::turns::{Place, Turn, Turns};
 use super::{REQUEST, refusal};
 use crate::clock::Stopwatch;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -24,21 +30,40 @@ use crate::log::NewRecord;
 const BUDGET_KIB: usize = 64 << 10;
 /// How long records are tried before their append fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The most bytes of a request: below what brokers take by default.
+const BATCH_BYTES: usize = 900_000;
 
 /// Appends records. One client; a client that has failed for good, or was made with secrets of before, is replaced.
 pub struct Producer {
+    sender: Arc<Sender>,
+    budget: Arc<Semaphore>,
+}
+
+struct Sender {
     credentials: Arc<Credentials>,
     client: ArcSwap<Sending>,
-    budget: Semaphore,
-    /// Held while the records of one append are queued: they stay adjacent.
-    queueing: Mutex<()>,
+    turns: Turns<Waiting>,
+}
+
+struct Waiting {
+    records: Arc<[NewRecord]>,
+    told: oneshot::Sender<Result<i64>>,
+    /// Of the budget, until it is told.
+    share: OwnedSemaphorePermit,
 }
 
 struct Sending {
     /// Of which secrets it was made.
     generation: u64,
-    producer: FutureProducer<Watch>,
+    producer: ThreadedProducer<Deliveries>,
     watch: Watch,
+}
+
+/// An append of which the client has all records.
+struct Sent {
+    client: Arc<Sending>,
+    since: Stopwatch,
+    outcome: oneshot::Receiver<Outcome>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -49,55 +74,64 @@ impl std::fmt::Debug for Producer {
 
 impl Producer {
     pub fn open(credentials: &Arc<Credentials>) -> Result<Self> {
-        Ok(Self {
-            client: ArcSwap::from_pointee(Sending::open(credentials)?),
-            credentials: Arc::clone(credentials),
-            budget: Semaphore::new(BUDGET_KIB),
-            queueing: Mutex::default(),
-        })
+        let client = ArcSwap::from_pointee(Sending::open(credentials)?);
+        let sender = Sender { credentials: Arc::clone(credentials), client, turns: Turns::default() };
+        Ok(Self { sender: Arc::new(sender), budget: Arc::new(Semaphore::new(BUDGET_KIB)) })
     }
 
     /// The offset of the first; there must be one.
-    pub async fn append(&self, topic: &str, partition: i32, records: &[NewRecord]) -> Result<i64> {
+    pub async fn append(&self, topic: &str, partition: i32, records: Arc<[NewRecord]>) -> Result<i64> {
         let doing = || format!("append to {topic}/{partition}");
         let bytes: usize = records.iter().map(|r| r.payload.len() + r.key.as_ref().map_or(0, bytes::Bytes::len) + 128).sum();
         let share = u32::try_from(bytes.div_ceil(1024).min(BUDGET_KIB)).unwrap_or(u32::MAX);
-        let _share = self.budget.acquire_many(share).await.map_err(|_| Error::internal("the producer's budget was closed"))?;
-        let client = self.client()?;
-        let start = Stopwatch::start();
-        let (mut queued, mut refused) = (Vec::with_capacity(records.len()), None);
-        {
-            let _adjacent = self.queueing.lock();
-            for record in records {
-                match client.producer.send_result(outgoing(topic, partition, record)) {
-                    Ok(delivery) => queued.push(delivery),
-                    Err((e, _)) => {
-                        refused = Some(e);
-                        break;
-                    }
-                }
-            }
+        let share = Arc::clone(&self.budget).acquire_many_owned(share).await;
+        let share = share.map_err(|_| Error::internal("the producer's budget was closed"))?;
+        let (place, (told, outcome)) = ((topic.to_owned(), partition), oneshot::channel());
+        if self.sender.turns.wait(&place, bytes, Waiting { records, told, share }) == Turn::Mine {
+            // A task of its own: an append that is given up must not leave others waiting.
+            tokio::spawn(Arc::clone(&self.sender).send_all(place));
         }
-        // All of them are waited for: nothing of a failed append arrives after it was told.
-        let mut first = None;
-        for delivered in join_all(queued).await {
-            match delivered {
-                Ok(Ok(Delivery { offset, .. })) => first = first.or(Some(offset)),
-                Ok(Err((e, _))) => refused = refused.or(Some(e)),
-                Err(_closed) => return Err(Error::new(ErrorKind::Unavailable, "the producer was closed meanwhile")).context(doing),
-            }
-        }
-        if let Some(e) = refused {
-            return Err(refusal::of(&e, client.watch.trouble(start))).context(doing);
-        }
-        first.ok_or_else(|| Error::internal("an append without records")).context(doing)
+        outcome.await.map_err(|_closed| closed()).flatten().context(doing)
     }
 
     /// Looks which partitions a topic has now: by itself the client does so every few minutes.
     pub async fn look_at(&self, topic: &str) -> Result<()> {
-        let (client, topic) = (self.client()?, topic.to_owned());
+        let (client, topic) = (self.sender.client()?, topic.to_owned());
         let asked = tokio::task::spawn_blocking(move || client.producer.client().fetch_metadata(Some(&topic), REQUEST).map(drop));
         asked.await.map_err(refusal::ended)?.map_err(|e| refusal::of(&e, None))
+    }
+}
+
+impl Sender {
+    /// Sends what waits for a partition, until nothing does.
+    async fn send_all(self: Arc<Self>, place: Place) {
+        while let Some(appends) = self.turns.next(&place, BATCH_BYTES) {
+            let sent: Vec<_> = appends.into_iter().map(|append| (self.send(&place, &append.records), append)).collect();
+            for (sent, Waiting { told, share, .. }) in sent {
+                let outcome = match sent {
+                    Ok(sent) => sent.outcome().await,
+                    Err(e) => Err(e),
+                };
+                drop(share);
+                // Whoever asked may be gone.
+                drop(told.send(outcome));
+            }
+        }
+    }
+
+    fn send(&self, (topic, partition): &Place, records: &[NewRecord]) -> Result<Sent> {
+        let client = self.client()?;
+        let since = Stopwatch::start();
+        let (delivery, outcome) = Delivery::of(records.len());
+        let mut refused = None;
+        for (queued, record) in records.iter().enumerate() {
+            if let Err((e, _)) = client.producer.send(outgoing((topic, *partition), record, Arc::clone(&delivery))) {
+                refused = Some((records.len() - queued, e));
+                break;
+            }
+        }
+        delivery.queued(refused);
+        Ok(Sent { client, since, outcome })
     }
 
     fn client(&self) -> Result<Arc<Sending>> {
@@ -112,6 +146,22 @@ impl Producer {
     }
 }
 
+impl Sent {
+    /// All records are waited for: nothing of a failed append arrives after it was told.
+    async fn outcome(self) -> Result<i64> {
+        match self.outcome.await {
+            Ok(Outcome { refused: Some(e), .. }) => Err(refusal::of(&e, self.client.watch.trouble(self.since))),
+            Ok(Outcome { first: Some(first), .. }) => Ok(first),
+            Ok(_) => Err(Error::internal("an append without records")),
+            Err(_closed) => Err(closed()),
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the producer was closed meanwhile")
+}
+
 impl Sending {
     fn open(credentials: &Credentials) -> Result<Self> {
         // Before the files are read: what is mounted in between is noticed.
@@ -121,16 +171,17 @@ impl Sending {
         config
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
-            // Callers gather; what they hand over is to go now.
-            .set("linger.ms", "0")
+            // Callers gather. What one hands over is to be one request: without this moment the first records leave alone, and the others
+            // have to wait until those are acknowledged.
+            .set("linger.ms", "1")
             .set("message.timeout.ms", PATIENCE.as_millis().to_string())
             // The budget bounds what waits; these are beyond it.
             .set("queue.buffering.max.kbytes", (4 * BUDGET_KIB).to_string())
             .set("queue.buffering.max.messages", "0")
             // Whether a record is too large is the topic's to say; a batch stays below what brokers take by default.
             .set("message.max.bytes", (64 << 20).to_string())
-            .set("batch.size", "900000");
-        let producer = FutureProducer::from_config_and_context(&config, watch.clone()).map_err(|e| refusal::of(&e, None))?;
+            .set("batch.size", BATCH_BYTES.to_string());
+        let producer = ThreadedProducer::from_config_and_context(&config, Deliveries(watch.clone())).map_err(|e| refusal::of(&e, None))?;
         Ok(Self { generation, producer, watch })
     }
 }
@@ -142,9 +193,13 @@ impl Drop for Sending {
     }
 }
 
-fn outgoing<'a>(topic: &'a str, partition: i32, record: &'a NewRecord) -> FutureRecord<'a, [u8], [u8]> {
+fn outgoing<'a>(
+    (topic, partition): (&'a str, i32),
+    record: &'a NewRecord,
+    delivery: Arc<Delivery>,
+) -> BaseRecord<'a, [u8], [u8], Arc<Delivery>> {
     let NewRecord { key, payload, headers, timestamp } = record;
-    FutureRecord {
+    BaseRecord {
         topic,
         partition: Some(partition),
         payload: Some(payload),
@@ -154,5 +209,6 @@ fn outgoing<'a>(topic: &'a str, partition: i32, record: &'a NewRecord) -> Future
             let to = OwnedHeaders::new_with_capacity(headers.len());
             headers.iter().fold(to, |to, (key, value)| to.insert(Header { key, value: Some(value.as_ref()) }))
         }),
+        delivery_opaque: delivery,
     }
 }

@@ -53,19 +53,19 @@ fn waits(code: Code) -> bool {
 }
 
 fn meaning(code: Code) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Conflict, Full, Internal, Invalid, NotFound, Unavailable};
+    use ErrorKind::{Conflict, Full, Internal, Invalid, NotFound, Refused, Unavailable};
     match code {
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
             (NotFound, "there is no such topic or partition, or this user may not see it; create it, or allow Describe")
         }
-        Code::TopicAuthorizationFailed => (Invalid, "this user may not do that with the topic; give it the right (an ACL)"),
-        Code::GroupAuthorizationFailed => (Invalid, "this user may not use the consumer group; give it the right (an ACL)"),
-        Code::ClusterAuthorizationFailed => (Invalid, "this user may not do that in the cluster; give it the right (an ACL)"),
+        Code::TopicAuthorizationFailed => (Refused, "this user may not do that with the topic; give it the right (an ACL)"),
+        Code::GroupAuthorizationFailed => (Refused, "this user may not use the consumer group; give it the right (an ACL)"),
+        Code::ClusterAuthorizationFailed => (Refused, "this user may not do that in the cluster; give it the right (an ACL)"),
         Code::Authentication | Code::SaslAuthenticationFailed => {
-            (Invalid, "user name or password are refused; look at the connection's auth secret")
+            (Refused, "user name or password are refused; look at the connection's auth secret")
         }
-        Code::UnsupportedSASLMechanism => (Invalid, "the broker does not know the SASL mechanism; look at the connection's auth secret"),
-        Code::SSL => (Invalid, "TLS failed; look at the connection's tls secrets, and whether this port speaks TLS"),
+        Code::UnsupportedSASLMechanism => (Refused, "the broker does not know the SASL mechanism; look at the connection's auth secret"),
+        Code::SSL => (Refused, "TLS failed; look at the connection's tls secrets, and whether this port speaks TLS"),
         Code::Resolve => (Unavailable, "the broker's name is not known; look at the connection's bootstrap"),
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => {
             (Invalid, "a record is larger than the topic's max.message.bytes; raise that, or make records smaller")
@@ -102,7 +102,8 @@ mod tests {
     fn every_code_tells_what_to_do() {
         let kinds = [
             (Code::UnknownTopicOrPartition, ErrorKind::NotFound),
-            (Code::TopicAuthorizationFailed, ErrorKind::Invalid),
+            (Code::TopicAuthorizationFailed, ErrorKind::Refused),
+            (Code::SaslAuthenticationFailed, ErrorKind::Refused),
             (Code::OperationTimedOut, ErrorKind::Unavailable),
             (Code::NotLeaderForPartition, ErrorKind::Unavailable),
             (Code::MessageSizeTooLarge, ErrorKind::Invalid),

@@ -233,6 +233,9 @@ async fn a_stream_that_is_stopped_writes_what_it_processed_then_commits_then_lea
     let mut state = running.stream.state();
     let waits = |s: &StreamState| matches!(s, StreamState::Waiting { reason } if reason.contains("no room"));
     tokio::time::timeout(PATIENCE, state.wait_for(waits)).await.expect("it waits for room").unwrap();
+    while running.stream.counts().raw < 5 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     running.stop.cancel();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!log.left.is_cancelled(), "it keeps its seat until it has committed");
