@@ -34,6 +34,8 @@ pub struct Facts {
     pub live: Option<RevisionRef>,
     /// Newest last.
     pub attempts: Vec<Attempt>,
+    /// An attempt to bring this target did not succeed, and was deleted; a sentence.
+    pub lost: Option<String>,
     /// The greatest number of an attempt, of those that are there and of the route.
     pub greatest: i32,
     /// Who runs the revisions of a signal of which no more may run.
@@ -82,9 +84,11 @@ fn one_at_a_time(q: &Question<'_>, _: &Target) -> Option<Answer> {
     Some(wait(Reason::InProgress, &format!("the attempt {} goes on", going.name)))
 }
 
-/// What did not succeed is not tried again until somebody asks for it.
+/// What did not succeed is not tried again until somebody asks for it; who may delete attempts may not ask by that.
 fn held(q: &Question<'_>, target: &Target) -> Option<Answer> {
-    let last = q.facts.attempts.iter().rev().find(|a| a.source_hash == target.revision.source_hash)?;
+    let Some(last) = q.facts.attempts.iter().rev().find(|a| a.source_hash == target.revision.source_hash) else {
+        return q.facts.lost.as_ref().map(|why| wait(Reason::AttemptFailed, why));
+    };
     let ended_badly = matches!(last.phase, Some(Phase::Failed | Phase::Inconclusive | Phase::Aborted));
     let message = || format!("the attempt {} did not succeed; Retry it, or change the definition", last.name);
     (ended_badly && !last.retried).then(|| wait(Reason::AttemptFailed, &message()))
@@ -131,7 +135,15 @@ mod tests {
 
     fn declared() -> Facts {
         let target = Target { revision: revision("new"), class: Some(Class::Compatible), changed: at(100) };
-        Facts { target: Some(target), live: Some(revision("old")), attempts: Vec::new(), greatest: 4, crowded: None, paused: false }
+        Facts {
+            target: Some(target),
+            live: Some(revision("old")),
+            attempts: Vec::new(),
+            lost: None,
+            greatest: 4,
+            crowded: None,
+            paused: false,
+        }
     }
 
     fn ended(hash: &str, phase: Phase) -> Attempt {
@@ -173,6 +185,10 @@ mod tests {
             // The newest of the same target counts.
             assert_eq!(after(vec![ended("new", phase), ended("new", Phase::Superseded)]), Ok(5), "{phase:?}");
         }
+        // Who deletes the attempt does not ask for another.
+        let lost = Facts { lost: Some("it was deleted".to_owned()), ..declared() };
+        assert_eq!(answer(&lost), Err(Reason::AttemptFailed));
+        assert_eq!(answer(&Facts { attempts: vec![ended("new", Phase::Superseded)], ..lost }), Ok(5));
         // Back to what was live once: a revert.
         assert_eq!(after(vec![ended("new", Phase::Succeeded), ended("old", Phase::Succeeded)]), Ok(5));
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use crate::apply::Writer;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -32,6 +34,8 @@ pub struct Context {
     pub needs: Needs,
     /// The operator's own namespace.
     pub home: Arc<str>,
+    /// Held by who gives a pool another engine, until that is written: two that look at the same moment would both find it their turn.
+    pub turn: Arc<Mutex<()>>,
     /// What is remembered of features between looks.
     pub features: Memory,
 }

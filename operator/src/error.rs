@@ -17,6 +17,9 @@ pub enum Error {
     /// The API server refused, or could not be asked: try again later. `code`: HTTP's; 0 = there was no answer.
     #[error("{doing}: {message}")]
     Api { doing: String, code: u16, message: String },
+    /// The namespace is being deleted: nothing can be made in it any more, and what is in it goes anyway.
+    #[error("{doing}: its namespace is being deleted")]
+    Leaving { doing: String },
     /// Trying again changes nothing before somebody changes what the message names.
     #[error("{message}")]
     Invalid { message: String },
@@ -38,6 +41,7 @@ impl Error {
     pub fn of_api(doing: &str, error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.code == 409 && status.reason == "Conflict" => Self::Conflict,
+            kube::Error::Api(status) if is_leaving(status) => Self::Leaving { doing: doing.to_owned() },
             kube::Error::Api(status) => {
                 let Status { message, code, .. } = &**status;
                 Self::Api { doing: doing.to_owned(), code: *code, message: message.chars().take(MAX_SAID).collect() }
@@ -50,5 +54,30 @@ impl Error {
     #[must_use]
     pub const fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { code: 404, .. })
+    }
+}
+
+/// Whether a namespace that ends is why the API server refused.
+fn is_leaving(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_ends_is_told_from_a_right_that_is_missing() {
+        let of = |causes: serde_json::Value| {
+            let status = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "no", "details": {"causes": causes}});
+            let status: Status = serde_json::from_value(status).expect("a status");
+            Error::of_api("create Event n/e", &kube::Error::Api(Box::new(status)))
+        };
+        let cause = |reason: &str| json!([{"reason": reason, "message": "m", "field": "metadata.namespace"}]);
+        assert!(matches!(of(cause("NamespaceTerminating")), Error::Leaving { .. }));
+        assert!(matches!(of(json!([])), Error::Api { code: 403, .. }));
     }
 }

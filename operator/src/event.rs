@@ -158,14 +158,19 @@ impl Scribe {
     }
 }
 
-/// Writes it as soon as this process leads. `None` = it does not, and is not about to: another one tells it.
+/// Writes it as soon as this process leads. `None` = nobody is left to be told, for the namespace is being deleted; or this process does
+/// not lead, and is not about to: another one tells it.
 async fn patiently(writer: &Writer, told: &Told, instance: &str) -> Option<Outcome> {
     let waits = Stopwatch::start();
     loop {
+        if told.about.namespace.as_deref().is_some_and(|namespace| writer.is_leaving(namespace)) {
+            return None;
+        }
         match write(writer, told, instance).await {
             Ok(()) => return Some(Outcome::Done),
             Err(Error::NotLeader) if waits.elapsed() < TO_LEAD => sleep(LOOK).await,
-            Err(Error::NotLeader) => return None,
+            // Where only some namespaces are watched, the API server is the first to say that one is being deleted.
+            Err(Error::NotLeader | Error::Leaving { .. }) => return None,
             Err(error) => {
                 tracing::debug!(%error, "an event was not written");
                 return Some(Outcome::Failed);

@@ -26,7 +26,7 @@ pub struct Operator {
 pub struct Start {
     /// The namespace that it is in: its lease, its platform configuration, its authority.
     pub namespace: String,
-    /// Those that it looks after.
+    /// Those that it looks after; none = all of the server.
     pub namespaces: Vec<String>,
     /// Who it is among several.
     pub identity: String,
@@ -117,7 +117,6 @@ fn spawn(program: &Path, start: &Start, kubeconfig: &Path, log: &Path) -> Child 
     let mut command = Command::new(program);
     command
         .args(["run", "--namespace", &start.namespace])
-        .args(["--watch-namespaces", &start.namespaces.join(",")])
         // One that begins anew under the same name need not wait for its own lease.
         .args(["--identity", &start.identity])
         .env("KUBECONFIG", kubeconfig)
@@ -126,6 +125,9 @@ fn spawn(program: &Path, start: &Start, kubeconfig: &Path, log: &Path) -> Child 
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log);
+    if !start.namespaces.is_empty() {
+        command.args(["--watch-namespaces", &start.namespaces.join(",")]);
+    }
     command.spawn().unwrap()
 }
 

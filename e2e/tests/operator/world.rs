@@ -53,14 +53,14 @@ pub async fn client(kubeconfig: &Path) -> Client {
 }
 
 impl World {
-    /// On the server that the tests of a run share. `name`: no other test has it.
+    /// On the server that the tests of a run share. `name`: no other test has it; what a try of it that failed has left is not in the way.
     pub async fn begin(name: &str, mood: Mood) -> Self {
         Self::on(ApiServer::shared(), name, mood).await
     }
 
     pub async fn on(server: &ApiServer, name: &str, mood: Mood) -> Self {
         let client = client(&server.kubeconfig).await;
-        let prefix = format!("{name}-");
+        let prefix = format!("{name}-{}-", std::process::id());
         let (store, following) = Store::follow(&client, &prefix);
         let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
         let fate = Arc::new(Fate::new(seed, mood));
@@ -307,6 +307,14 @@ impl World {
         }
     }
 
+    /// From now on nothing happens but what the operator does.
+    pub async fn still(&mut self) {
+        self.stop.cancel();
+        if let Some(playing) = self.playing.take() {
+            playing.await.expect("the simulator does not fail");
+        }
+    }
+
     /// Ends the world, and checks that nothing that must never be ever was.
     pub async fn finish(self) {
         let history = self.store.history();
@@ -322,8 +330,7 @@ impl World {
     }
 
     async fn end(mut self, mut broken: Vec<String>) {
-        self.stop.cancel();
-        self.playing.take().unwrap().await.expect("the simulator does not fail");
+        self.still().await;
         broken.extend(self.failed.lock().unwrap().clone());
         assert!(broken.is_empty(), "SEED={}\n{}\nthere is:\n{}", self.fate.seed(), broken.join("\n"), self.summary());
         for namespace in self.store.all("Namespace") {

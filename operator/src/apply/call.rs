@@ -52,6 +52,12 @@ impl Writer {
         K::api(self.client(), (!key.namespace.is_empty()).then_some(key.namespace.as_str()))
     }
 
+    /// Whether a namespace is known to be on its way out: nothing can be made in it.
+    pub(crate) fn is_leaving(&self, namespace: &str) -> bool {
+        let known = self.0.cluster.namespaces.get("", namespace);
+        known.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
+
     pub(crate) fn client(&self) -> Client {
         self.0.client.clone()
     }

@@ -11,8 +11,8 @@ pub(super) fn conditions_of(looked: &Looked, status: &BackfillStatus, now: Times
     let before = looked.backfill.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let ready = ready(looked, status, before);
     let abnormal = match (ready.truth, ready.reason) {
-        (Truth::True, _) | (_, Reason::Paused) => None,
-        (_, Reason::InProgress | Reason::Waiting) => Some(ConditionType::Reconciling),
+        (Truth::True, _) => None,
+        (_, Reason::InProgress | Reason::Waiting | Reason::Paused) => Some(ConditionType::Reconciling),
         _ => Some(ConditionType::Stalled),
     };
     let abnormal = abnormal.map(|what| Says::new(what, Truth::True, ready.reason, &ready.message));

@@ -56,7 +56,10 @@ fn what_people_wait_for_is_said_and_why_it_takes_time() {
     assert!(says(&nothing, &phase(BackfillPhase::Pending)).contains("Stalled True ReferenceMissing"));
     let suspended = looked(backfill("a", 0, json!({"suspend": true}), Value::Null));
     for held in [BackfillPhase::Pending, BackfillPhase::Working] {
-        assert_eq!(says(&suspended, &phase(held)), "Ready False Paused spec.suspend is true");
+        assert_eq!(
+            says(&suspended, &phase(held)),
+            "Ready False Paused spec.suspend is true | Reconciling True Paused spec.suspend is true"
+        );
     }
     let crowded = Looked { share: 0, ..plain };
     assert!(says(&crowded, &phase(BackfillPhase::Working)).starts_with("Ready False Waiting other backfills"));

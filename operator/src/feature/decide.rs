@@ -12,7 +12,7 @@ use tress_crds::rollout::{Phase, PhaseReason};
 use tress_crds::{SequenceRevision, SequenceRollout};
 
 use super::seen::{Observed, reference};
-use super::target::{Revision, attempt, is_forced, is_stranded, made, revision};
+use super::target::{FORCE, Revision, attempt, is_forced, is_stranded, made, revision};
 use crate::attempt::{Answer, Attempt, Facts, Target, begins};
 use crate::compile;
 
@@ -110,6 +110,7 @@ fn answer(seen: &Observed, target: &SequenceRevision, changed: Timestamp, now: T
         target: Some(Target { revision: reference(target), class: seen.change.as_ref().map(|change| change.class), changed }),
         live: seen.live.as_deref().map(reference),
         attempts: seen.attempts.iter().map(|attempt| gated(seen, attempt)).collect(),
+        lost: lost(seen, target),
         greatest: seen.greatest,
         crowded: seen.limits.crowded.clone(),
         paused: seen.feature.spec.paused == Some(true),
@@ -127,6 +128,16 @@ fn answer(seen: &Observed, target: &SequenceRevision, changed: Timestamp, now: T
     ];
     let refused = refused.into_iter().find_map(|(reason, why)| Some((reason, why.clone()?)));
     refused.map_or(answer, |(reason, message)| Answer::Wait { reason, message, until: None })
+}
+
+/// Why no attempt begins though none of the target is there: one did not succeed, and was deleted.
+fn lost(seen: &Observed, target: &SequenceRevision) -> Option<String> {
+    let name = target.name_any();
+    let is_held = seen.before().held.contains(&target.spec.compiled.source_hash) && !is_forced(&seen.feature, &name);
+    is_held.then(|| {
+        let what = "did not succeed and was deleted; change the definition, or annotate the feature with";
+        format!("an attempt to bring {name} {what} {FORCE}={name}")
+    })
 }
 
 /// An attempt, as the gates look at it.

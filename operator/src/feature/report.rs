@@ -82,9 +82,10 @@ fn place(seen: &Observed, status: &mut FeatureStatus, now: Timestamp) {
     }
 }
 
+/// What waits for `Retry`. Who deletes an attempt that did not succeed does not ask for another: what was held stays so.
 fn held(seen: &Observed) -> Vec<String> {
     let is_bad = |phase| matches!(phase, Some(Phase::Failed | Phase::Inconclusive | Phase::Aborted));
-    let mut held: Vec<String> = Vec::new();
+    let mut held = seen.before().held;
     for attempt in &seen.attempts {
         let hash = &attempt.spec.target.source_hash;
         held.retain(|other| other != hash);

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tress_configs::definition::ReportProgressUntil;
+use tress_crds::SequenceRollout;
 use tress_crds::condition::{ConditionType, Reason, Says, Truth};
 use tress_crds::definition::{Class, ContractStatus, FeatureStatus, Kept};
 
@@ -134,12 +135,18 @@ fn updated(seen: &Observed, decision: &Decision) -> Verdict {
     match &decision.answer {
         Answer::Begin { .. } => (Truth::False, Reason::InProgress, "an attempt begins".to_owned()),
         Answer::Wait { reason: Reason::AsDeclared, .. } => yes(),
-        Answer::Wait { reason: Reason::AttemptFailed, message, .. } => match seen.attempts.last().filter(|last| was_held(last)) {
-            Some(last) => (Truth::False, Reason::BehaviouralChangeHeld, held_message(seen, &last.spec.target.revision)),
-            None => (Truth::False, Reason::AttemptFailed, failed_message(seen, message)),
+        Answer::Wait { reason: Reason::AttemptFailed, message, .. } => match attempt(seen, decision) {
+            Some(last) if was_held(last) => (Truth::False, Reason::BehaviouralChangeHeld, held_message(seen, &last.spec.target.revision)),
+            last => (Truth::False, Reason::AttemptFailed, failed_message(last, message)),
         },
         Answer::Wait { reason, message, .. } => (Truth::False, *reason, message.clone()),
     }
+}
+
+/// The newest attempt to bring what is declared: newer ones may have been for something else.
+fn attempt<'a>(seen: &'a Observed, decision: &Decision) -> Option<&'a SequenceRollout> {
+    let declared = decision.accepted.as_ref()?;
+    seen.attempts.iter().rev().map(|attempt| &**attempt).find(|attempt| attempt.spec.target.revision == declared.revision)
 }
 
 fn held_message(seen: &Observed, target: &str) -> String {
@@ -152,8 +159,8 @@ fn held_message(seen: &Observed, target: &str) -> String {
 }
 
 /// With why the attempt ended.
-fn failed_message(seen: &Observed, message: &str) -> String {
-    let why = seen.attempts.last().and_then(|last| last.status.as_ref()?.message.clone()).filter(|why| !why.is_empty());
+fn failed_message(attempt: Option<&SequenceRollout>, message: &str) -> String {
+    let why = attempt.and_then(|last| last.status.as_ref()?.message.clone()).filter(|why| !why.is_empty());
     why.map_or_else(|| message.to_owned(), |why| format!("{message}: {why}"))
 }
 

@@ -17,6 +17,7 @@ use super::told::{Heard, Told};
 use super::{hear, of_endpoint, pinned, route_of};
 use crate::context::Context;
 use crate::feature::target::{is_of, pool_of};
+use crate::workload::pool_pods;
 
 /// How long the pool that a feature came from goes on answering.
 const STAYS: SignedDuration = SignedDuration::from_hours(24);
@@ -49,6 +50,23 @@ struct Seen<'a> {
 pub fn is_used(context: &Context, place: (&str, &str)) -> bool {
     let entries = route_of(context, place).map(|map| entry::entries(&map)).unwrap_or_default();
     !members(context, place, &entries).is_empty() || entries.keys().any(|feature| is_beyond(context, place.0, feature))
+}
+
+/// Whether a pool serves something, is about to, or did. Before that nothing is made for it: features that are refused have nothing to
+/// be served.
+pub fn is_begun(context: &Context, place @ (namespace, pool): (&str, &str)) -> bool {
+    let cluster = &context.cluster;
+    let is_made = route_of(context, place).is_some() || cluster.deployments.get(namespace, &pool_pods(pool)).is_some();
+    let is_attempted = || cluster.rollouts.within(namespace).iter().any(|attempt| attempt.spec.pool == pool);
+    // The route is lost, and made again from what was told.
+    let is_read = || cluster.features.within(namespace).iter().any(|feature| is_endpoint(feature, pool));
+    is_made || is_attempted() || is_read()
+}
+
+/// Whether a feature's readers are sent to this pool.
+fn is_endpoint(feature: &SequenceFeature, pool: &str) -> bool {
+    let endpoint = feature.status.as_ref().and_then(|status| status.endpoint.as_deref());
+    endpoint.and_then(of_endpoint) == Some(pool)
 }
 
 /// Whether a feature is there and cannot be read: its entry stays as it is.
@@ -92,7 +110,7 @@ fn of(seen: Seen<'_>) -> Option<Member> {
     let phase = |attempt: &SequenceRollout| attempt.status.as_ref().and_then(|status| status.phase);
     let here = || attempts.iter().filter(|attempt| attempt.spec.pool == pool);
     let going = here().rfind(|attempt| !phase(attempt).is_some_and(Phase::is_end));
-    let is_endpoint = status.and_then(|status| of_endpoint(status.endpoint.as_deref()?)) == Some(pool);
+    let is_endpoint = is_endpoint(feature, pool);
     let moved = status.and_then(|status| status.moved.as_ref()).filter(|moved| moved.from == pool);
     let leaves = moved.map(|moved| moved.since.0.saturating_add(STAYS).unwrap_or(Timestamp::MAX));
     let stays = going.is_some() || is_endpoint || leaves.is_some_and(|at| now < at);

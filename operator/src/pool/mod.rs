@@ -76,14 +76,21 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<Next> {
     if !members::is_used(context, place) {
         return render::remove(context, place).await.map(|()| Next::Rest);
     }
+    if !members::is_begun(context, place) {
+        return Ok(Next::Rest);
+    }
     // A pod that finds no route waits for one.
     let forgets = routes::write(context, place, None).await?;
     let Some(settings) = context.platform.now().pools.get(&key.name).cloned() else {
         // Its features say so; what runs goes on.
         return Ok(Next::Rest);
     };
-    let image = wave::image(&wave::observe(context, place));
+    let seen = wave::observe(context, place);
+    let turn = if seen.is_behind() { Some(context.turn.lock().await) } else { None };
+    // Others may have gone while it waited for its turn.
+    let image = wave::image(&if turn.is_some() { wave::observe(context, place) } else { seen });
     render::ensure(context, place, (&settings, image.name())).await?;
+    drop(turn);
     let later = match image {
         wave::Image::Run(_) => None,
         wave::Image::Wait { why, .. } => {
@@ -126,6 +133,13 @@ pub fn is_available(deployment: &Deployment) -> bool {
     let at_least = |count: Option<i32>| count.unwrap_or_default() >= wanted;
     let is_observed = status.observed_generation >= deployment.metadata.generation;
     wanted > 0 && is_observed && at_least(status.updated_replicas) && at_least(status.available_replicas)
+}
+
+/// Whether a Deployment has the pods that it is to have, and no other: those of its template before are gone.
+#[must_use]
+pub fn is_settled(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    is_available(deployment) && deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or_default() <= wanted
 }
 
 /// The features that name a signal.
@@ -173,7 +187,25 @@ pub(crate) fn route_of(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::apps::v1::{DeploymentSpec, DeploymentStatus};
+
     use super::*;
+
+    #[test]
+    fn a_deployment_is_settled_once_the_pods_of_its_template_before_are_gone() {
+        let with = |replicas, updated| {
+            let status = DeploymentStatus {
+                replicas: Some(replicas),
+                updated_replicas: Some(updated),
+                available_replicas: Some(2),
+                ..DeploymentStatus::default()
+            };
+            let spec = DeploymentSpec { replicas: Some(2), ..DeploymentSpec::default() };
+            let deployment = Deployment { spec: Some(spec), status: Some(status), ..Deployment::default() };
+            (is_available(&deployment), is_settled(&deployment))
+        };
+        assert_eq!([with(3, 1), with(3, 2), with(2, 2)], [(false, false), (true, false), (true, true)]);
+    }
 
     #[test]
     fn a_pool_is_found_again_by_what_is_named_after_it() {

@@ -99,6 +99,7 @@ impl World {
                 compiled: Compiler::default(),
                 needs: Needs::default(),
                 home: Arc::from(namespace),
+                turn: Arc::default(),
                 features: Memory::default(),
             };
             self.lead(&mut elector, context, namespace).await;

@@ -233,6 +233,10 @@ fn look(controller: &Controller, context: Arc<Context>, metrics: Metrics, key: K
             }
             // The term ends anyway; the next leader looks at everything.
             Err(Error::NotLeader) => (Seen::Well(None), Outcome::Failed),
+            Err(error @ Error::Leaving { .. }) => {
+                tracing::debug!(controller = name, %key, %error, "nothing is made any more");
+                (Seen::Failed, Outcome::Conflict)
+            }
             Err(error) => {
                 tracing::warn!(controller = name, %key, %error, "a reconcile failed");
                 (Seen::Failed, Outcome::Failed)

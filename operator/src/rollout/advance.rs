@@ -93,9 +93,18 @@ pub fn decide(phase: Phase, spec: &SequenceRolloutSpec, status: &RolloutStatus, 
         }
         Progress::Done if phase == Phase::Aborting => to(end, end_reason, status.message.as_deref().unwrap_or_default()),
         Progress::Done => to(step.next, PhaseReason::Done, if is_forced(spec) { FORCED } else { "" }),
-        Progress::Going if table::is_over(status, now) => to(Phase::Aborting, table::too_late(phase), "it took longer than it may"),
+        Progress::Going if table::is_over(status, now) && !waited(phase, spec, now) => {
+            to(Phase::Aborting, table::too_late(phase), "it took longer than it may")
+        }
         Progress::Going => act(step.effect, step.waiting, status.deadline.as_ref().map(|d| d.0)),
     }
+}
+
+/// Whether its time went by while its windows were closed: who was loaded, and is being loaded again when one opens, has a phase's time from then.
+fn waited(phase: Phase, spec: &SequenceRolloutSpec, now: Timestamp) -> bool {
+    let is_open = |at| window::is_open(windows(spec), at);
+    let begin = table::lasts(phase).and_then(|span| now.checked_sub(span).ok());
+    phase == Phase::Loading && !(is_open(now) && begin.is_none_or(is_open))
 }
 
 /// It has as much time left as it had when it was held.

@@ -23,8 +23,8 @@ fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
         Phase::Superseded => (Truth::False, Reason::Unused, why),
         Phase::Failed | Phase::Inconclusive | Phase::Aborted => (Truth::False, Reason::AttemptFailed, why),
         Phase::Unknown => (Truth::False, Reason::OperatorTooOld, "it was written by a newer operator".to_owned()),
+        _ if is_held(status) => (Truth::False, Reason::Paused, format!("{phase:?} is paused")),
         Phase::Pending => (Truth::False, Reason::Waiting, "for a slot".to_owned()),
-        _ if status.paused == Some(true) => (Truth::False, Reason::Paused, format!("{phase:?} is paused")),
         _ => (Truth::False, Reason::InProgress, waiting.unwrap_or_default().to_owned()),
     };
     let mut says = vec![Says::new(ConditionType::Ready, truth, reason, message.clone())];
@@ -38,8 +38,15 @@ fn says(status: &RolloutStatus, waiting: Option<&str>) -> Vec<Says> {
     says
 }
 
+/// Whether a person holds it, by an intent or by pausing its feature. An abort goes on all the same.
+fn is_held(status: &RolloutStatus) -> bool {
+    status.phase != Some(Phase::Aborting) && (status.paused == Some(true) || status.held_since.is_some())
+}
+
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
 
     #[test]
@@ -60,6 +67,11 @@ mod tests {
         assert_eq!(shown(Phase::Superseded, false), ["Ready=False Unused: why"]);
         assert_eq!(shown(Phase::Loading, false), ["Ready=False InProgress: for pods", "Reconciling=True InProgress: for pods"]);
         assert_eq!(shown(Phase::Loading, true), ["Ready=False Paused: Loading is paused", "Reconciling=True Paused: Loading is paused"]);
+        assert_eq!(shown(Phase::Pending, true)[0], "Ready=False Paused: Pending is paused");
+        assert_eq!(shown(Phase::Aborting, true)[0], "Ready=False InProgress: for pods");
+        // The feature is paused, not the attempt.
+        let held = RolloutStatus { phase: Some(Phase::Loading), held_since: Some(Time(Timestamp::UNIX_EPOCH)), ..RolloutStatus::default() };
+        assert_eq!(told(&held, Some("paused"), 1, Timestamp::UNIX_EPOCH).conditions[0].reason, "Paused");
         assert_eq!(shown(Phase::Inconclusive, false), ["Ready=False AttemptFailed: why", "Stalled=True AttemptFailed: why"]);
     }
 

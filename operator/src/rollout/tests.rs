@@ -304,6 +304,13 @@ fn a_cutover_waits_for_its_window() {
     // 1970-01-01 was a Thursday.
     assert!(matches!(decide(&spec, &status, &facts, at(8 * 3600)), Decision::Act { effect: Effect::Load, .. }));
     assert!(matches!(decide(&spec, &status, &facts, at(9 * 3600)), Decision::Write(next) if next.phase == Some(Phase::CuttingOver)));
+    // The night is no time in which it could have been done: a pod that is not heard of in the morning does not end the attempt.
+    let again = Facts { loaded: Progress::Going, ..facts };
+    for hour in [8, 9] {
+        assert!(matches!(decide(&spec, &status, &again, at(hour * 3600 + 60)), Decision::Act { effect: Effect::Load, .. }), "{hour}");
+    }
+    let late = decide(&spec, &status, &again, at(10 * 3600 + 60));
+    assert!(matches!(late, Decision::Write(next) if next.reason == Some(PhaseReason::DeadlineExceeded)));
 }
 
 #[test]

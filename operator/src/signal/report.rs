@@ -70,14 +70,18 @@ fn says(verdict: &Verdict, mirrored: &[Condition]) -> Vec<Says> {
             let message = format!("the revision {name} was given up and is being dropped; it is made anew after that");
             vec![compiled, fits, ready(Truth::False, Reason::InProgress, &message), working(&message)]
         }
-        Verdict::Paused => vec![compiled, fits, ready(Truth::False, Reason::Paused, "spec.paused is true: no revision is made of it")],
+        Verdict::Paused => {
+            let message = "spec.paused is true: no revision is made of it";
+            let held = Says::new(ConditionType::Reconciling, Truth::True, Reason::Paused, message);
+            vec![compiled, fits, ready(Truth::False, Reason::Paused, message), held]
+        }
         Verdict::Is(_) | Verdict::Make(_) => {
             let mut all = vec![compiled, fits];
             all.extend(said(mirrored, ConditionType::Prepared));
             let not_yet = || ready(Truth::False, Reason::InProgress, "its revision was just made");
             let is_ready = said(mirrored, ConditionType::Ready).unwrap_or_else(not_yet);
-            if is_ready.truth != Truth::True && said(mirrored, ConditionType::Stalled).is_none() && is_ready.reason != Reason::Paused {
-                all.push(working(&is_ready.message));
+            if is_ready.truth != Truth::True && said(mirrored, ConditionType::Stalled).is_none() {
+                all.push(said(mirrored, ConditionType::Reconciling).unwrap_or_else(|| working(&is_ready.message)));
             }
             all.extend(said(mirrored, ConditionType::Stalled));
             all.push(is_ready);

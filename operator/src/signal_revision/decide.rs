@@ -159,6 +159,8 @@ impl Decision {
         }
         let image = match &facts.stream {
             Some(stream) if !facts.runs_here() => stream.image.clone(),
+            // A stream that does not run has nothing to spare: another engine may be what helps it.
+            Some(stream) if facts.attempt.is_some() && stream.available > 0 => stream.image.clone(),
             stream => self.in_turn(stream.as_ref().map(|stream| stream.image.as_str()), facts, now),
         };
         self.actions.push(Action::Stream { image });

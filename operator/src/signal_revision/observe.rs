@@ -12,7 +12,8 @@ use tress_configs::job::{Demanded, Outcome};
 use tress_configs::schedule::Schedule;
 use tress_crds::backfill::BackfillPhase;
 use tress_crds::revision::{SignalRevisionStatus, Use};
-use tress_crds::{Backfill, SignalDefinition, SignalRevision};
+use tress_crds::rollout::Phase;
+use tress_crds::{Backfill, SequenceRollout, SignalDefinition, SignalRevision};
 
 use super::archive::{self, Archived};
 use super::demands;
@@ -21,6 +22,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::jobs::{self, Observed};
 use crate::name::{self, Job};
+use crate::needs::Reader;
 use crate::queue::Key;
 
 /// What there is.
@@ -53,6 +55,8 @@ pub struct Facts {
     pub archive: Option<Archived>,
     /// What says that topics and tables go with it.
     pub record: Option<Arc<ConfigMap>>,
+    /// An attempt in which its stream takes part: it works with one engine from its beginning to its end.
+    pub attempt: Option<String>,
     /// How many streams and archives take up a new image just now.
     pub rolling: usize,
     /// The image that the platform names.
@@ -158,6 +162,7 @@ pub(super) fn observe(context: &Context, key: &Key) -> Option<(Facts, Option<Tim
         schedule: None,
         archive,
         record: cluster.maps.get(&context.home, &name::record(&uid)),
+        attempt: if is_behind { attempt(cluster, look.needed.readers(&uid)) } else { None },
         // Looked for only where it matters: it takes a look at all of them.
         rolling: if is_behind { rolling(cluster, &platform.engine.image) } else { 0 },
         image: platform.engine.image.clone(),
@@ -225,6 +230,24 @@ fn trouble(cluster: &Cluster, namespace: &str, name: &str) -> Option<Trouble> {
     Some(Trouble::ForNow(format!("its pod does not start: {word}")))
 }
 
+/// An attempt under way that comes from or leads to one of these readers.
+fn attempt(cluster: &Cluster, readers: &[Reader]) -> Option<String> {
+    use Phase::{Aborting, Backfilling, CuttingOver, Loading, Retiring, Shadowing};
+    let goes_on = |rollout: &SequenceRollout| {
+        let phase = rollout.status.as_ref().and_then(|status| status.phase);
+        matches!(phase, Some(Shadowing | Backfilling | Loading | CuttingOver | Retiring | Aborting))
+    };
+    readers.iter().find_map(|reader| {
+        let (namespace, feature) = reader.feature.split_once('/')?;
+        let reads = |rollout: &SequenceRollout| {
+            let previous = rollout.spec.previous.as_ref();
+            rollout.spec.target.digest == reader.digest || previous.is_some_and(|previous| previous.digest == reader.digest)
+        };
+        let rollouts = cluster.rollouts.made_for(namespace, feature);
+        rollouts.iter().find(|rollout| goes_on(rollout) && reads(rollout)).map(|rollout| format!("{namespace}/{}", rollout.name_any()))
+    })
+}
+
 /// How many streams and archives take up this image just now.
 fn rolling(cluster: &Cluster, image: &str) -> usize {
     let roles = [crate::label::Role::Stream, crate::label::Role::Archive].map(crate::label::Role::as_str);
@@ -247,4 +270,35 @@ pub(super) fn bare(deployment: &Deployment) -> (&str, bool) {
             && status.available_replicas.unwrap_or_default() >= wanted
     });
     (container.and_then(|container| container.image.as_deref()).unwrap_or_default(), settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::View;
+    use crate::fixture::{changed_rollout, digest, reference};
+
+    #[test]
+    fn an_attempt_holds_the_streams_that_it_comes_from_and_leads_to_from_shadowing_to_its_end() {
+        let in_phase = |phase: &str| {
+            let rollout = changed_rollout(2, "new", json!({"phase": phase}), |object| object["spec"]["previous"] = reference("old"));
+            Cluster { rollouts: View::of(vec![(*rollout).clone()]), ..Cluster::empty() }
+        };
+        let read_by = |cluster: &Cluster, feature: &str, of: &str| {
+            let reader = Reader { feature: feature.to_owned(), digest: digest(of), needed: Use::Running, prepared: true };
+            attempt(cluster, &[reader])
+        };
+        for phase in ["Shadowing", "Backfilling", "Loading", "CuttingOver", "Retiring", "Aborting"] {
+            let cluster = in_phase(phase);
+            for of in ["new", "old"] {
+                assert_eq!(read_by(&cluster, "n/f", of).as_deref(), Some("n/f-2"), "{phase} {of}");
+            }
+            assert_eq!((read_by(&cluster, "n/f", "older"), read_by(&cluster, "n/g", "new")), (None, None), "{phase}");
+        }
+        for phase in ["Pending", "Preparing", "Succeeded", "Failed", "Inconclusive", "Aborted", "Superseded"] {
+            assert_eq!(read_by(&in_phase(phase), "n/f", "new"), None, "{phase}");
+        }
+    }
 }

@@ -107,8 +107,7 @@ fn ready(facts: &Facts, status: &SignalRevisionStatus, says: &[Says]) -> Says {
 fn abnormal(ready: &Says) -> Option<Says> {
     let what = match ready.reason {
         _ if ready.truth == Truth::True => return None,
-        Reason::Paused => return None,
-        Reason::InProgress | Reason::Waiting | Reason::Unused | Reason::NotObserved => ConditionType::Reconciling,
+        Reason::InProgress | Reason::Waiting | Reason::Paused | Reason::Unused | Reason::NotObserved => ConditionType::Reconciling,
         _ => ConditionType::Stalled,
     };
     Some(Says::new(what, Truth::True, ready.reason, &ready.message))

@@ -58,6 +58,7 @@ fn made() -> Facts {
         schedule: None,
         archive: None,
         record: None,
+        attempt: None,
         rolling: 0,
         image: "i:1".to_owned(),
     }
@@ -212,7 +213,9 @@ fn a_stream_that_cannot_run_says_why() {
     assert!(says(&with(Trouble::ForGood("x".to_owned()))).contains("Ready False JobFailed"));
     assert!(says(&with(Trouble::ForNow("x".to_owned()))).contains("Reconciling True InProgress"));
     let none = Facts { stream: Some(Stream { wanted: 0, ..Stream::default() }), ..running() };
-    assert!(says(&none).contains("Ready False Paused") && !says(&none).contains("Stalled") && !says(&none).contains("Reconciling"));
+    assert!(
+        says(&none).contains("Ready False Paused") && says(&none).contains("Reconciling True Paused") && !says(&none).contains("Stalled")
+    );
 }
 
 #[test]
@@ -221,8 +224,13 @@ fn a_new_image_rolls_through_few_streams_at_a_time_and_only_where_it_runs_the_pl
     assert_eq!(actions(&newer), ["Stream i:2"]);
     let busy = Facts { rolling: 5, ..newer.clone() };
     assert_eq!((actions(&busy), decide(&busy, at(NOW)).next), (vec!["Stream i:1".to_owned()], Some(at(NOW + 15))));
-    let unfit = Facts { semantics: [2, 3], ..newer };
+    let unfit = Facts { semantics: [2, 3], ..newer.clone() };
     assert_eq!(actions(&unfit), ["Stream i:1"]);
+    // An attempt works with one engine, unless that does not run.
+    let attempted = Facts { attempt: Some("n/f-2".to_owned()), ..newer };
+    assert_eq!(actions(&attempted), ["Stream i:1"]);
+    let silent = attempted.stream.clone().map(|stream| Stream { available: 0, ..stream });
+    assert_eq!(actions(&Facts { stream: silent, ..attempted }), ["Stream i:2"]);
     assert!(says(&unfit).contains("Stalled True SemanticsUnsupported"));
     assert_eq!(actions(&Facts { semantics: [2, 3], ..made() }), [""; 0]);
     assert_eq!(actions(&Facts { semantics: [2, 3], stream: None, ..running() }), [""; 0]);
@@ -255,7 +263,7 @@ fn base_is_made_for_a_feature_more_once_there_is_history_and_no_backfill_goes_on
 fn nothing_is_done_for_a_paused_definition_and_its_status_goes_on() {
     let paused = |facts: Facts| Facts { definition: Some(definition(json!({"paused": true}))), ..facts };
     assert_eq!(actions(&paused(made())), [""; 0]);
-    assert_eq!(says(&paused(made())), "Prepared False Paused, Ready False Paused");
+    assert_eq!(says(&paused(made())), "Prepared False Paused, Ready False Paused, Reconciling True Paused");
     let kept = paused(Facts { needed: Use::Kept, ..running() });
     assert_eq!(actions(&kept), [""; 0]);
     assert_eq!(decide(&kept, at(NOW)).status.needed, Some(Use::Kept));

@@ -18,6 +18,10 @@ pub struct Lake {
     pub data: BTreeMap<String, Data>,
     /// Topics that do not exist: who reads them cannot be prepared.
     pub missing: BTreeSet<String>,
+    /// Topics that contradict their plans: who reads them is refused for good.
+    pub contradicted: BTreeSet<String>,
+    /// Whether pods of backfills' tasks wait for something before they start.
+    pub busy: bool,
     /// What was done, in order.
     pub effects: Vec<Effect>,
 }
@@ -139,9 +143,13 @@ impl Lake {
         match &plan {
             Plan::Signal(signal) => {
                 let topic = serde_json::to_value(&signal.source).unwrap();
-                let missing = self.missing.iter().find(|name| topic.to_string().contains(&format!("\"{name}\"")));
-                if let Some(name) = missing {
+                let among =
+                    |topics: &BTreeSet<String>| topics.iter().find(|name| topic.to_string().contains(&format!("\"{name}\""))).cloned();
+                if let Some(name) = among(&self.missing) {
                     return Err((Outcome::FailedForNow, format!("topic {name} of connection main is not there; create it")));
+                }
+                if let Some(name) = among(&self.contradicted) {
+                    return Err((Outcome::Failed, format!("topic {name} of connection main has no such fields")));
                 }
                 self.data.entry(uid.to_owned()).or_insert_with(|| Data { raw: 1, ..Data::default() });
             }

@@ -51,8 +51,10 @@ impl Play {
                 return;
             }
             let status = counts(job, &tally);
-            if job.pointer("/status/startTime").is_some() || self.begun.insert(uid(job).to_owned()) {
-                self.put_status(key, status).await;
+            // When it began is written once; until that is heard of, nothing else is.
+            let is_first = !self.begun.contains(uid(job));
+            if (job.pointer("/status/startTime").is_some() || is_first) && self.put_status(key, status).await {
+                self.begun.insert(uid(job).to_owned());
             }
         }
         let limit = number(job, if indexed { "/spec/backoffLimitPerIndex" } else { "/spec/backoffLimit" }).unwrap_or(6);
@@ -64,6 +66,13 @@ impl Play {
             return;
         }
         if job["spec"]["suspend"] == true {
+            // Who works on it is ended.
+            for (pod_key, pod) in pods_of(&self.store, uid(job)) {
+                let is_over = ["Succeeded", "Failed"].contains(&text(&pod, "/status/phase"));
+                if !is_over && !is_going(&pod) && self.soon(format!("suspend {}", uid(&pod))) {
+                    self.delete(&pod_key, &pod, None).await;
+                }
+            }
             return;
         }
         let room = usize::try_from(parallelism).unwrap_or(0).saturating_sub(tally.active.len());
@@ -88,8 +97,9 @@ impl Play {
             // When it began was written, and is not heard of yet.
             return;
         }
-        self.ended.insert(uid(job).to_owned());
-        self.put_status(key, status).await;
+        if self.put_status(key, status).await {
+            self.ended.insert(uid(job).to_owned());
+        }
     }
 }
 

@@ -138,9 +138,13 @@ impl Play {
         expected(created);
     }
 
-    async fn put_status(&self, key: &Key, status: Value) {
+    /// Whether it was taken; what was not is written again at the next look.
+    async fn put_status(&self, key: &Key, status: Value) -> bool {
         let patch = Patch::Merge(json!({"status": status}));
-        expected(kinds::api(&self.client, key.kind, &key.namespace).patch_status(&key.name, &PatchParams::default(), &patch).await);
+        let done = kinds::api(&self.client, key.kind, &key.namespace).patch_status(&key.name, &PatchParams::default(), &patch).await;
+        let is_taken = done.is_ok();
+        expected(done);
+        is_taken
     }
 
     async fn delete(&self, key: &Key, object: &Value, grace: Option<u32>) {

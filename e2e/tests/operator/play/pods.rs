@@ -27,7 +27,9 @@ impl Play {
                     self.delete(&key, &pod, Some(0)).await;
                 }
             } else if text(&pod, "/status/phase") == "Pending" {
-                if let Some(files) = self.mounted(&key.namespace, &pod)
+                let waits = items(&pod, "/spec/containers/0/args").contains(&json!("tasks")) && self.lake.lock().unwrap().busy;
+                if !waits
+                    && let Some(files) = self.mounted(&key.namespace, &pod)
                     && self.soon(format!("start {id}"))
                 {
                     self.start(&key, &pod, &files).await;
@@ -68,7 +70,7 @@ impl Play {
     async fn start(&mut self, key: &Key, pod: &Value, given: &BTreeMap<String, String>) {
         match label(pod, "tress.dev/role") {
             "serve" => self.place(key, pod, given).await,
-            "stream" | "archive" => self.put_status(key, running(Ipv4Addr::LOCALHOST, true)).await,
+            "stream" | "archive" => drop(self.put_status(key, running(Ipv4Addr::LOCALHOST, true)).await),
             _ => {
                 if !self.ran.contains_key(uid(pod)) {
                     let ended = self.work(key, pod, given);

@@ -7,10 +7,11 @@ use tress_configs::job::Role;
 use tress_e2e::apiserver::ApiServer;
 
 use super::edits::live;
-use crate::definitions::{feature, signal, with};
+use crate::definitions::{feature, mistaken, signal, with};
 use crate::engine::lake::Lake;
 use crate::fate::Mood;
-use crate::process::calm;
+use crate::process::{Start, calm};
+use crate::proxy::Call;
 use crate::world::World;
 
 /// Everything that was made for definitions.
@@ -98,6 +99,31 @@ async fn a_namespace_goes_with_all_that_is_in_it_and_the_operator_goes_on() {
     // What is made next is looked after.
     world.define_feature(with(feature("next", &["rating"]), "/spec/definition/length", json!(7))).await;
     world.until("the next is Ready", |_| world.is_ready("SequenceFeature", "next")).await;
+    world.finish().await;
+}
+
+/// On a server of its own: all namespaces are watched, as it is where nobody names some.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_told_in_a_namespace_that_is_being_deleted() {
+    let mut world = World::on(&ApiServer::alone(), "leaving", Mood::CALM).await;
+    let start = Start { namespaces: Vec::new(), ..world.start() };
+    let operator = world.operator_with(&start, calm()).await;
+    world.define_signal(signal("rating")).await;
+    world.define_signal(mistaken(signal("watch"))).await;
+    let told = |calls: &[Call], of: &str| calls.iter().filter(|c| c.writes() && c.path.contains(&format!("/{of}/events"))).count();
+    let movies = world.at("movies");
+    world.until_seen("a mistake is told", async || told(&operator.proxy.calls.all(), &movies) > 0).await;
+    world.rest(Duration::from_millis(500)).await;
+    // What is in it stays, as if something held it.
+    world.still().await;
+    world.delete("Namespace", "", &movies).await;
+    world.rest(Duration::from_millis(500)).await;
+    let before = operator.proxy.calls.all().len();
+    world.merge("SignalDefinition", &movies, "rating", mistaken(signal("rating"))).await;
+    world.until("it is refused", |_| world.condition("SignalDefinition", "rating", "Compiled").0 == "False").await;
+    world.rest(Duration::from_millis(500)).await;
+    assert_eq!(told(&operator.proxy.calls.all()[before..], &movies), 0, "events");
+    assert!(operator.is_running());
     world.finish().await;
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::definitions::{feature, mistaken, signal};
+use crate::definitions::{feature, mistaken, signal, with};
 use crate::fate::Mood;
-use crate::store::{items, number, text, uid};
+use crate::store::{items, label, number, text, uid};
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,8 +39,7 @@ async fn a_signal_and_a_feature_become_ready_and_are_read() {
     for (kind, wanted) in [("SignalRevision", 1), ("SequenceRevision", 1), ("SequenceRollout", 1), ("Backfill", 1)] {
         assert_eq!(world.store.all(kind).len(), wanted, "{kind}");
     }
-    let roles: BTreeSet<String> =
-        world.store.all("Deployment").iter().map(|(_, d)| crate::store::label(d, "tress.dev/role").to_owned()).collect();
+    let roles: BTreeSet<String> = world.store.all("Deployment").iter().map(|(_, d)| label(d, "tress.dev/role").to_owned()).collect();
     assert_eq!(roles, BTreeSet::from(["archive", "serve", "stream"].map(str::to_owned)));
     assert_eq!(world.repeated(), Vec::<String>::new(), "every job did its work once");
     let pods = world.store.all("Pod");
@@ -115,6 +114,30 @@ async fn fifty_definitions_in_any_order_make_one_attempt_a_feature_and_those_wit
     world.until("all are Ready", |_| (0..38).all(|n| world.is_ready("SequenceFeature", &format!("f-{n}")))).await;
     assert_eq!(world.repeated(), Vec::<String>::new());
     assert!(operator.is_running());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_whose_only_feature_is_refused_gets_no_serving_pods_before_it_is_corrected() {
+    let world = World::begin("refused", Mood::CALM).await;
+    let _operator = world.operator().await;
+    world.define_signal(signal("rating")).await;
+    world.define_feature(with(feature("recent", &["rating"]), "/spec/definition/signals/0/columns", json!(["nothing"]))).await;
+    let compiled = || world.condition("SequenceFeature", "recent", "Compiled");
+    world.until("it is refused", |_| compiled() == ("False".to_owned(), "Invalid".to_owned())).await;
+    world.rest(Duration::from_millis(700)).await;
+    for kind in ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap"] {
+        let all = world.store.all(kind);
+        let made: Vec<_> = all.iter().filter(|(_, object)| label(object, "tress.dev/role") == "serve").map(|(key, _)| key).collect();
+        assert!(made.is_empty(), "{made:?}");
+    }
+    world.define_feature(feature("recent", &["rating"])).await;
+    world.until("it is read", |_| world.is_settled("recent")).await;
+    // Once it has pods, a mistake takes them from nobody.
+    world.define_feature(with(feature("recent", &["rating"]), "/spec/definition/signals/0/columns", json!(["nothing"]))).await;
+    world.until("it is refused again", |_| compiled() == ("False".to_owned(), "Invalid".to_owned())).await;
+    world.rest(Duration::from_millis(700)).await;
+    assert!(world.get("Deployment", "tress-default").is_some());
     world.finish().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::edits::live;
-use crate::definitions::{feature, signal, wider, with};
+use crate::definitions::{feature, filtered, signal, wider, with};
 use crate::store::{items, text, uid};
 use crate::world::World;
 
@@ -81,5 +81,35 @@ async fn an_attempt_that_is_deleted_gives_way_to_the_next_and_one_that_has_ended
     world.define_signal(wider(with(signal("rating"), "/spec/definition/source/stream/topic", json!("elsewhere")))).await;
     world.until("the next change is live", |_| world.is_settled("recent") && world.live("recent") != second).await;
     assert_eq!(world.attempts("recent"), [(5, "Succeeded".to_owned())]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_attempt_did_not_succeed_stays_held_when_somebody_deletes_the_attempt() {
+    let (world, _operator) = live("lifted").await;
+    let first = world.live("recent");
+    let updated = |reason: &str| world.condition("SequenceFeature", "recent", "Updated") == ("False".to_owned(), reason.to_owned());
+    // The second is of something else: numbers of attempts go on from it.
+    for (attempt, least) in [(2, "2.0"), (3, "3.0")] {
+        world.define_signal(filtered(signal("rating"), least)).await;
+        let ended = (attempt, "Inconclusive".to_owned());
+        world.until("it is held", |_| updated("BehaviouralChangeHeld") && world.attempts("recent").contains(&ended)).await;
+    }
+    let target = |attempt: &str| text(&world.get("SequenceRollout", attempt).unwrap(), "/spec/target/revision").to_owned();
+    let (wanted, other) = (target("recent-2"), target("recent-3"));
+    assert_ne!(wanted, other);
+    world.define_signal(filtered(signal("rating"), "2.0")).await;
+    let told = |of: &str| world.condition_message("SequenceFeature", "recent", "Updated").contains(of);
+    world.until("what is said is of what is declared", |_| updated("BehaviouralChangeHeld") && told(&wanted) && !told(&other)).await;
+    world.delete_by_force("SequenceRollout", "recent-2").await;
+    world.until("it is told", |_| updated("AttemptFailed") && told(&wanted)).await;
+    world.rest(Duration::from_millis(700)).await;
+    let ended = [(1, "Succeeded".to_owned()), (3, "Inconclusive".to_owned())];
+    assert_eq!((world.attempts("recent"), world.live("recent")), (ended.to_vec(), first.clone()), "nothing begins");
+    let target = text(&world.get("SequenceFeature", "recent").unwrap(), "/status/target/revision").to_owned();
+    let force = json!({"metadata": {"annotations": {"tress.dev/force": target}}});
+    world.merge("SequenceFeature", &world.at("movies"), "recent", force).await;
+    world.until("it is live", |_| world.is_settled("recent") && world.live("recent") == target).await;
+    assert_ne!(target, first);
     world.finish().await;
 }

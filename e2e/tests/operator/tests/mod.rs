@@ -1,5 +1,6 @@
 //! What people and the world do, and what the operator makes of it.
 
+mod backfills;
 mod chaos;
 mod deletion;
 mod deploy;
@@ -8,6 +9,7 @@ mod force;
 mod hearing;
 mod kills;
 mod leaders;
+mod paused;
 mod platform;
 mod rest;
 mod sharing;

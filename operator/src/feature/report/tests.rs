@@ -165,6 +165,21 @@ fn an_attempt_is_shown_and_its_failure_told_with_its_reason() {
     let failed = changing(json!({"phase": "Failed", "reason": "PrepareFailed", "message": "n/s-new: no topic t"}), |_| {});
     assert!(shown(&failed).contains(&"Updated=False AttemptFailed".to_owned()));
     assert!(message(&failed, ConditionType::Updated).ends_with("n/s-new: no topic t"));
+    // What is said is of the attempt to what is declared, not of one to something else.
+    let mut between = failed.clone();
+    between.attempts.push(rollout(5, "c", json!({"phase": "Inconclusive", "reason": "NotCompared", "message": "of another"})));
+    assert!(message(&between, ConditionType::Updated).ends_with("n/s-new: no topic t"));
+    // Who deletes it lifts nothing.
+    let status = serde_json::to_value(told(&failed)).unwrap();
+    let deleted = Observed { attempts: Vec::new(), ..changing(Value::Null, |feature| feature["status"] = status.clone()) };
+    assert!(shown(&deleted).contains(&"Updated=False AttemptFailed".to_owned()));
+    assert!(message(&deleted, ConditionType::Updated).contains("was deleted"));
+    assert_eq!(told(&deleted).held, ["h1:b"]);
+    let forced = changing(Value::Null, |feature| {
+        feature["status"] = status.clone();
+        feature["metadata"]["annotations"] = json!({"tress.dev/force": "f-b"});
+    });
+    assert!(decide(&Observed { attempts: Vec::new(), ..forced }, at(1000)).begin.is_some());
     let succeeded = Observed { attempts: vec![rollout(4, "b", json!({"phase": "Succeeded"}))], ..well(|_| {}) };
     assert_eq!((told(&succeeded).last_stable.as_deref(), told(&succeeded).held.len()), (Some("f-b"), 0));
 }
