@@ -56,6 +56,19 @@ impl Scene {
         self.live()
     }
 
+    fn force(&self, revision: &str) {
+        self.site.kubectl(&["annotate", "seq/recent", "--overwrite", "--namespace", &self.space, &format!("tress.dev/force={revision}")]);
+    }
+
+    /// Waits until what is declared is held for want of a comparison, while `live` goes on, and gives the revision that could be forced.
+    async fn holds(&self, live: &str) -> String {
+        let target = || self.site.get(&self.space, "seq/recent")["status"]["target"]["revision"].as_str().unwrap().to_owned();
+        self.site.until("another revision is to be read", async || target() != live).await;
+        self.says("seq/recent", "Updated", ["False", "BehaviouralChangeHeld"]).await;
+        assert_eq!((self.live().as_str(), self.site.condition(&self.space, "seq/recent", "Available")[0].as_str()), (live, "True"));
+        target()
+    }
+
     async fn pods(&self, role: &str) -> BTreeSet<String> {
         let all = self.site.of_role(&self.space, role).await;
         all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).map(|pod| pod.uid().unwrap_or_default()).collect()
@@ -108,6 +121,7 @@ async fn edits_of_every_class_do_what_they_are_to_do_and_who_reads_is_never_refu
     .await;
     compatible(&scene, &rating).await;
     behavioural(&scene, &recent, &witness).await;
+    of_its_signal(&scene, &wider(rating.clone()), &recent, &witness).await;
     breaking(&scene, &wider(rating), &recent).await;
 
     witness.end().await;
@@ -172,14 +186,11 @@ async fn behavioural(scene: &Scene, recent: &Value, witness: &Witness) {
         assert_eq!(site.condition(space, "seq/recent", what)[0], "True", "live goes on");
     }
 
-    let force = |revision: &str| {
-        site.kubectl(&["annotate", "seq/recent", "--overwrite", "--namespace", space, &format!("tress.dev/force={revision}")]);
-    };
-    force(&second);
+    scene.force(&second);
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!((scene.live(), watched.attempts().len()), (second.clone(), 3), "another revision than the target is not forced");
     witness.and(&NEWEST).await;
-    force(&target);
+    scene.force(&target);
     assert_eq!(scene.follows(&second).await, target);
     witness.only(&NEWEST).await;
     let forced = site.get(space, "seqroll/recent-4");
@@ -195,6 +206,33 @@ async fn behavioural(scene: &Scene, recent: &Value, witness: &Witness) {
     witness.and(&ALL).await;
     scene.apply(&[with(recent.clone(), "/spec/definition/lifecycle", json!("Experimental"))]).await;
     assert_eq!(scene.follows(&target).await, second, "the same revision as before");
+    witness.only(&ALL).await;
+}
+
+/// Other data in a signal reaches a feature by the feature's own attempt, and one that holds not at all.
+async fn of_its_signal(scene: &Scene, rating: &Value, recent: &Value, witness: &Witness) {
+    let Scene { site, space, .. } = scene;
+    scene.apply(from_ref(recent)).await;
+    let all = scene.live();
+    scene.apply(&[with(rating.clone(), "/spec/definition/source/where", json!("item_id >= 4"))]).await;
+    let newest = scene.holds(&all).await;
+    assert_eq!(site.get(space, "sig/rating")["status"]["change"]["class"], "Behavioural");
+    witness.and(&NEWEST).await;
+    scene.force(&newest);
+    assert_eq!(scene.follows(&all).await, newest);
+    witness.only(&NEWEST).await;
+
+    let holds = with(recent.clone(), "/spec/definition/signals", json!([{"name": "rating", "update": "Hold"}]));
+    scene.apply(&[holds]).await;
+    scene.apply(from_ref(rating)).await;
+    site.wait(space, "sig/rating");
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!((scene.live(), &site.condition(space, "seq/recent", "Updated")[0]), (newest.clone(), &"True".to_owned()));
+    scene.apply(from_ref(recent)).await;
+    assert_eq!(scene.holds(&newest).await, all, "the same revision as before");
+    witness.and(&ALL).await;
+    scene.force(&all);
+    assert_eq!(scene.follows(&newest).await, all);
     witness.only(&ALL).await;
 }
 

@@ -5,6 +5,7 @@
 
 mod chart;
 mod configuration;
+mod crowd;
 #[expect(dead_code, reason = "what the tests with a played cluster declare, and ask at every moment; here not all of it")]
 #[path = "../operator/definitions.rs"]
 mod declared;

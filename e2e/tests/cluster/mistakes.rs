@@ -11,15 +11,19 @@ async fn a_topic_that_is_missing_is_said_and_the_feature_is_ready_once_it_is_the
     let site = Site::here().await;
     site.namespace(SPACE);
     let topic = topic_of(&site, SPACE);
-    site.apply(SPACE, &signal_and_feature(&topic));
+    // By TLS and with a password, as pods in production do.
+    site.apply(SPACE, &signal_and_feature(&topic).replace("connection: main", "connection: secure"));
     let told = || site.condition(SPACE, "signaldefinition/rating", "Prepared");
-    site.until("the topic is named", async || told()[2].contains(&topic)).await;
+    site.until("the topic is named", async || told()[2].contains(&topic) && told()[2].contains("secure")).await;
     assert_ne!(told()[0], "True");
     let platform = site.platform();
     let log = platform.log("main").unwrap();
     log.create(&topic, 1).await.unwrap();
     produce(&*log, &topic, ("a", 1), "home").await;
     site.wait(SPACE, "sequencefeature/recent");
+    let reader = site.reader(SPACE).await;
+    let is_read = async || Site::items(&reader, &format!("{SPACE}/recent"), "a").await.is_ok_and(|items| items == [1]);
+    site.until("the event is read", is_read).await;
     site.leave(SPACE);
 }
 

@@ -1,9 +1,10 @@
 //! What e2e/platform has brought up, as its lines in the environment say.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
@@ -30,6 +31,8 @@ pub struct Site {
     /// The operator's namespace.
     pub space: String,
     pub(crate) folder: TempDir,
+    /// The namespaces that were made here.
+    made: Mutex<BTreeSet<String>>,
 }
 
 /// A name that no run before has used: its topics and namespaces may still be there.
@@ -79,11 +82,17 @@ impl Site {
         let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.unwrap();
         // What is refused is to be seen, not asked for again until it is not.
         config.default_retry = false;
-        Self { client: Client::try_from(config).unwrap(), space: told("TRESS_NAMESPACE"), folder: tempfile::tempdir().unwrap() }
+        Self {
+            client: Client::try_from(config).unwrap(),
+            space: told("TRESS_NAMESPACE"),
+            folder: tempfile::tempdir().unwrap(),
+            made: Mutex::default(),
+        }
     }
 
     /// Makes a namespace that definitions can be applied in, or gives it its Secrets again.
     pub fn namespace(&self, name: &str) {
+        self.made.lock().unwrap().insert(name.to_owned());
         run(Command::new(script("platform")).args(["namespace", name]));
     }
 
@@ -244,5 +253,18 @@ impl Site {
     /// The namespace goes, with all that is in it.
     pub fn leave(&self, namespace: &str) {
         self.kubectl(&["delete", "namespace", namespace, "--wait=false"]);
+    }
+}
+
+/// What a test that failed leaves does not take the room of those after it; it is kept for who looks into it (KEEP=1).
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !std::thread::panicking() || std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty()) {
+            return;
+        }
+        for namespace in self.made.get_mut().into_iter().flat_map(std::mem::take) {
+            // It fails already, and says why.
+            let _ = kubectl(&["delete", "namespace", &namespace, "--wait=false", "--ignore-not-found"]).output();
+        }
     }
 }
