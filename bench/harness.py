@@ -24,6 +24,7 @@ import tempfile
 import time
 
 import answers
+import crowd
 import generate
 import many
 import measure
@@ -354,8 +355,12 @@ class Bench:
         count = 1_000 if self.quick else 10_000
         return many.measure(self.asked.operator, self.fresh("objects"), count, count, lambda text: print(f"  {text}", flush=True))
 
+    def crowd(self):
+        """One pool of real pods with 500 features: how long until all are served, and what the pods take."""
+        return crowd.measure(pathlib.Path(self.asked.operator).parent.absolute(), 50 if self.quick else 500)
 
-LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart", "stream", "freshness", "overload", "objects"]
+
+LINES = ["reads", "tail", "serving", "last500", "fold", "dataset", "restart", "stream", "freshness", "overload", "objects", "crowd"]
 
 
 def pair_figures(a, b, sizes=("bytes", "peak_rss")):
