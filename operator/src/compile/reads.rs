@@ -47,7 +47,8 @@ pub fn read_of(
 }
 
 /// The revision of a signal that a feature reads: of the schema version that it names, the one that it holds, else the one that the
-/// definition is, else the newest. One that is on its way out is none.
+/// definition is. Of a schema version that the definition has left nothing more will come: who reads it stays on what it reads, and who
+/// does not begins with the newest. One that is on its way out is none.
 #[must_use]
 pub fn choose(
     definition: &SignalDefinition,
@@ -59,12 +60,14 @@ pub fn choose(
     let signal = definition.name_any();
     let fits = |r: &&Arc<SignalRevision>| r.spec.signal == signal && r.spec.schema_version == wanted && !is_leaving(r);
     let fitting: Vec<&Arc<SignalRevision>> = revisions.iter().filter(fits).collect();
-    let is_held = |r: &&&Arc<SignalRevision>| live.iter().any(|pin| r.uid().as_deref() == Some(pin.uid.as_str()));
-    let held = fitting.iter().find(is_held).filter(|_| used.update == Some(Update::Hold));
+    let is_live = |r: &&&Arc<SignalRevision>| live.iter().any(|pin| r.uid().as_deref() == Some(pin.uid.as_str()));
+    let read = fitting.iter().find(is_live);
+    let held = read.filter(|_| used.update == Some(Update::Hold));
+    let has_left = definition.spec.definition.schema_version.unwrap_or(1) != wanted;
     let accepted = definition.status.as_ref().and_then(|status| status.revision.as_deref());
     let is_accepted = |r: &&&Arc<SignalRevision>| Some(r.name_any().as_str()) == accepted;
     let age = |r: &&&Arc<SignalRevision>| (r.creation_timestamp(), r.name_any());
-    let found = held.or_else(|| fitting.iter().find(is_accepted)).or_else(|| fitting.iter().max_by_key(age));
+    let found = held.or_else(|| fitting.iter().find(is_accepted)).or(read.filter(|_| has_left)).or_else(|| fitting.iter().max_by_key(age));
     found.map(|r| Arc::clone(r))
 }
 
