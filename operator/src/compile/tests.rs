@@ -187,12 +187,13 @@ fn a_feature_follows_what_is_accepted_holds_what_is_live_and_stays_on_its_schema
     };
     let all = [old.clone(), new, second, leaving];
     let live = [PinnedSignal { namespace: "movies".to_owned(), revision: "r".to_owned(), uid: "old".to_owned(), digest: String::new() }];
-    let chosen = |accepted: Option<&str>, used: Value| {
-        let mut definition = first.clone();
+    let declared = |definition: &SignalDefinition, accepted: Option<&str>, used: Value| {
+        let mut definition = definition.clone();
         definition.status.get_or_insert_default().revision = accepted.map(str::to_owned);
         let used: SignalUse = serde_json::from_value(used).unwrap();
         choose(&definition, &all, &used, &live).and_then(|r| r.uid())
     };
+    let chosen = |accepted, used| declared(&first, accepted, used);
     let is = |uid: &str| Some(uid.to_owned());
     assert_eq!(chosen(None, json!({"name": "rating"})), is("new"));
     assert_eq!(chosen(Some("rating-old"), json!({"name": "rating"})), is("old"));
@@ -200,6 +201,8 @@ fn a_feature_follows_what_is_accepted_holds_what_is_live_and_stays_on_its_schema
     assert_eq!(chosen(Some("rating-new"), json!({"name": "rating", "update": "Hold", "schemaVersion": 2})), is("second"));
     assert_eq!(chosen(Some("rating-second"), json!({"name": "rating"})), is("new"));
     assert_eq!(chosen(None, json!({"name": "rating", "schemaVersion": 3})), None);
+    let moved_on = definition("rating", |o| o["spec"]["definition"]["schemaVersion"] = json!(2));
+    assert_eq!(declared(&moved_on, Some("rating-second"), json!({"name": "rating"})), is("old"));
 }
 
 #[test]
