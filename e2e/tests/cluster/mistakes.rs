@@ -11,7 +11,8 @@ async fn a_topic_that_is_missing_is_said_and_the_feature_is_ready_once_it_is_the
     let site = Site::here().await;
     site.namespace(SPACE);
     let topic = topic_of(&site, SPACE);
-    site.apply(SPACE, &signal_and_feature(&topic));
+    // By TLS and with a password: the same broker as `main`.
+    site.apply(SPACE, &signal_and_feature(&topic).replace("connection: main", "connection: secure"));
     let told = || site.condition(SPACE, "signaldefinition/rating", "Prepared");
     site.until("the topic is named", async || told()[2].contains(&topic)).await;
     assert_ne!(told()[0], "True");

@@ -55,8 +55,9 @@ impl ClientContext for Watch {
         let Some(code) = error.rdkafka_error_code() else { return };
         tracing::debug!(?code, "librdkafka: {reason}");
         let mut last = self.0.lock();
-        // "All brokers are down" follows the reason and says less.
-        if code != RDKafkaErrorCode::AllBrokersDown || last.is_none() {
+        // What follows the reason says less: that all brokers are down, and what was asked of one when its connection ended.
+        let follows = code == RDKafkaErrorCode::AllBrokersDown || reason.contains(" in state DOWN)");
+        if !follows || last.is_none() {
             *last = Some(Trouble { code, reason: reason.to_owned(), at: Stopwatch::start() });
         }
     }
@@ -116,5 +117,26 @@ impl std::fmt::Debug for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_connection_ended_is_told_rather_than_what_followed() {
+        let (watch, start) = (Watch::default(), Stopwatch::start());
+        let complain = |code, reason| watch.error(KafkaError::Global(code), reason);
+        let told = || watch.trouble(start).map(|t| t.reason);
+        assert_eq!(told(), None);
+        let asked = "SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure (after 0ms in state DOWN)";
+        complain(RDKafkaErrorCode::BrokerTransportFailure, asked);
+        assert_eq!(told().as_deref(), Some(asked));
+        let why = "Connection setup timed out in state AUTH_REQ (after 20003ms in state AUTH_REQ)";
+        complain(RDKafkaErrorCode::BrokerTransportFailure, why);
+        complain(RDKafkaErrorCode::BrokerTransportFailure, asked);
+        complain(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        assert_eq!(told().as_deref(), Some(why));
     }
 }

@@ -91,7 +91,9 @@ impl Connection {
             .set("client.id", "tress")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
-            .set("socket.connection.setup.timeout.ms", "5000")
+            // Of the whole way to a connection that may be used. A broker that checks a password may look up its own name first: ten seconds
+            // where its resolver does not answer.
+            .set("socket.connection.setup.timeout.ms", "20000")
             .set("socket.keepalive.enable", "true")
             .set_log_level(RDKafkaLogLevel::Warning);
         config.set(
